@@ -1,0 +1,31 @@
+# What every target of ours is compiled with.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+# Warnings are errors in our own code; the libraries' headers are SYSTEM and exempt.
+add_library(colloquy_build_settings INTERFACE)
+target_compile_options(colloquy_build_settings INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor
+                                                         -Wold-style-cast -Wcast-qual -Wconversion -fno-omit-frame-pointer)
+target_include_directories(colloquy_build_settings INTERFACE ${CMAKE_SOURCE_DIR})
+
+# Precompiled headers and ccache agree only with these.
+if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(colloquy_build_settings INTERFACE -fpch-preprocess)
+endif()
+
+if(COLLOQUY_SANITIZE)
+  # CAF 0.17's headers form null references on purpose, hence -fno-sanitize=null.
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover=all)
+  add_compile_options(${sanitizers} -g -O1)
+  add_link_options(${sanitizers})
+endif()

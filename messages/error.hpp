@@ -1,0 +1,109 @@
+// What can go wrong, in terms that a caller can act on.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace colloquy {
+
+/// A code exists only if some caller reacts to it. The names are the stable `code` of the HTTP interface.
+enum class error_code {
+  invalid_request = 1,  ///< the request itself is wrong; repeating it cannot help
+  not_found,            ///< no such thing, or another tenant's
+  conflict,             ///< the name is taken
+  turn_in_progress,     ///< a turn runs already in this session
+  turn_lost,            ///< the turn is no longer the caller's
+  session_not_active,   ///< paused or completed
+  session_expired,      ///< for good
+  payload_too_large,    ///< over a size limit; the message names it
+  internal,             ///< a fault of ours; reported in the log
+  overloaded,           ///< a bound is reached; try again after `retry_after`
+  database_unavailable, ///< PostgreSQL cannot be reached now; try again after `retry_after`
+  deadline_exceeded,    ///< not done in time; may still be done later
+};
+
+/// The stable name, as in "not_found".
+constexpr std::string_view to_string(error_code code) noexcept {
+  switch (code) {
+  case error_code::invalid_request:
+    return "invalid_request";
+  case error_code::not_found:
+    return "not_found";
+  case error_code::conflict:
+    return "conflict";
+  case error_code::turn_in_progress:
+    return "turn_in_progress";
+  case error_code::turn_lost:
+    return "turn_lost";
+  case error_code::session_not_active:
+    return "session_not_active";
+  case error_code::session_expired:
+    return "session_expired";
+  case error_code::payload_too_large:
+    return "payload_too_large";
+  case error_code::internal:
+    return "internal";
+  case error_code::overloaded:
+    return "overloaded";
+  case error_code::database_unavailable:
+    return "database_unavailable";
+  case error_code::deadline_exceeded:
+    return "deadline_exceeded";
+  }
+  return "internal";
+}
+
+/// An error with the sentence a person reads: it names the thing, the value, and what is allowed. Never a secret.
+struct error {
+  error_code code = error_code::internal;
+  std::string message;
+  std::optional<std::chrono::milliseconds> retry_after{};
+};
+
+/// A value or an error: what crosses a room instead of an exception. `result<void>` carries success alone.
+template <class T>
+class [[nodiscard]] result {
+public:
+  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  result(error e) : state_(std::in_place_index<1>, std::move(e)) {}
+
+  bool has_value() const noexcept { return state_.index() == 0; }
+  explicit operator bool() const noexcept { return has_value(); }
+
+  /// Undefined unless has_value().
+  T& value() & noexcept { return *std::get_if<0>(&state_); }
+  const T& value() const& noexcept { return *std::get_if<0>(&state_); }
+  T&& value() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+  T* operator->() noexcept { return std::get_if<0>(&state_); }
+  const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+  T& operator*() & noexcept { return value(); }
+  const T& operator*() const& noexcept { return value(); }
+
+  /// Undefined if has_value().
+  colloquy::error& failure() noexcept { return *std::get_if<1>(&state_); }
+  const colloquy::error& failure() const noexcept { return *std::get_if<1>(&state_); }
+
+private:
+  std::variant<T, colloquy::error> state_;
+};
+
+template <>
+class [[nodiscard]] result<void> {
+public:
+  result() = default;
+  result(error e) : failure_(std::move(e)) {}
+
+  bool has_value() const noexcept { return !failure_.has_value(); }
+  explicit operator bool() const noexcept { return has_value(); }
+  colloquy::error& failure() noexcept { return *failure_; }
+  const colloquy::error& failure() const noexcept { return *failure_; }
+
+private:
+  std::optional<colloquy::error> failure_;
+};
+
+} // namespace colloquy
