@@ -68,8 +68,10 @@ struct error {
 template <class T>
 class [[nodiscard]] result {
 public:
-  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  result(error e) : state_(std::in_place_index<1>, std::move(e)) {}
+  result(T value)
+    : state_(std::in_place_index<0>, std::move(value)) {}
+  result(error e)
+    : state_(std::in_place_index<1>, std::move(e)) {}
 
   bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -95,7 +97,8 @@ template <>
 class [[nodiscard]] result<void> {
 public:
   result() = default;
-  result(error e) : failure_(std::move(e)) {}
+  result(error e)
+    : failure_(std::move(e)) {}
 
   bool has_value() const noexcept { return !failure_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }

@@ -56,7 +56,8 @@ public:
   auto operator<=>(const tenant_id&) const = default;
 
 private:
-  explicit tenant_id(std::string text) : text_(std::move(text)) {}
+  explicit tenant_id(std::string text)
+    : text_(std::move(text)) {}
   std::string text_;
 };
 

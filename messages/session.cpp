@@ -1,0 +1,35 @@
+#include "messages/session.hpp"
+
+#include <array>
+
+namespace colloquy {
+namespace {
+
+constexpr std::array<std::string_view, 4> session_status_names{"active", "paused", "completed", "expired"};
+constexpr std::array<std::string_view, 8> turn_status_names{"queued",    "running",     "completed",   "failed",
+                                                            "cancelled", "interrupted", "rolled_back", "lost"};
+
+template <class Enum, std::size_t N>
+std::optional<Enum> parse_name(const std::array<std::string_view, N>& names, std::string_view text) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == text)
+      return static_cast<Enum>(i);
+  return std::nullopt;
+}
+
+} // namespace
+
+std::string_view to_string(session_status status) noexcept {
+  return session_status_names[static_cast<std::size_t>(status)];
+}
+std::optional<session_status> parse_session_status(std::string_view text) noexcept {
+  return parse_name<session_status>(session_status_names, text);
+}
+std::string_view to_string(turn_status status) noexcept {
+  return turn_status_names[static_cast<std::size_t>(status)];
+}
+std::optional<turn_status> parse_turn_status(std::string_view text) noexcept {
+  return parse_name<turn_status>(turn_status_names, text);
+}
+
+} // namespace colloquy
