@@ -18,6 +18,11 @@ target_compile_options(colloquy_build_settings INTERFACE -Wall -Wextra -Wpedanti
                                                          -Wold-style-cast -Wcast-qual -Wconversion -fno-omit-frame-pointer)
 target_include_directories(colloquy_build_settings INTERFACE ${CMAKE_SOURCE_DIR})
 
+# GCC 12 sees overlapping copies inside std::string's own operator+ (GCC bug 105651, mended in 13).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(colloquy_build_settings INTERFACE -Wno-restrict)
+endif()
+
 # Precompiled headers and ccache agree only with these.
 if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(colloquy_build_settings INTERFACE -fpch-preprocess)
