@@ -4,6 +4,7 @@
 
 #include "messages/error.hpp"
 #include "messages/event.hpp"
+#include "messages/limits.hpp"
 
 #include <string>
 #include <string_view>
@@ -23,14 +24,15 @@ namespace colloquy {
 result<event_input> parse_message(std::string_view json);
 
 /// Checks that a text is one JSON value under the same rules of encoding, depth and keys. Errors: invalid_request.
-result<void> check_json(std::string_view json);
+result<void> check_json(std::string_view json, int depth_max = limits::json_depth_max);
 
-/// The elements of a JSON array as the bytes they are (without the blanks between them). The text must have passed
-/// check_json. Errors: invalid_request if it is no array.
+/// The elements of a JSON array as the bytes they are (without the blanks between them). Only this level is read: the
+/// elements are found by their brackets and quotes, and are valid JSON if the text has passed check_json, or once each
+/// of them has. Any text is safe to give. Errors: invalid_request if it is no array.
 result<std::vector<std::string_view>> split_array(std::string_view json);
 
-/// The members of a JSON object, in order: keys decoded, values as the bytes they are. The text must have passed
-/// check_json. Errors: invalid_request if it is no object.
+/// The members of a JSON object, in order: keys decoded, values as the bytes they are. Read as split_array reads; a
+/// key may be there twice. Errors: invalid_request if it is no object.
 struct raw_member {
   std::string key;
   std::string_view value;
