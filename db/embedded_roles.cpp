@@ -1,20 +1,10 @@
 #include "db/embedded_roles.hpp"
 
-#include <libpq-fe.h>
-#include <memory>
+#include "db/libpq_handles.hpp"
 
 namespace colloquy::db::embedded {
 
 namespace {
-
-struct finish_connection {
-  void operator()(PGconn* connection) const { PQfinish(connection); }
-};
-struct clear_result {
-  void operator()(PGresult* r) const { PQclear(r); }
-};
-using connection = std::unique_ptr<PGconn, finish_connection>;
-using rows = std::unique_ptr<PGresult, clear_result>;
 
 // One statement text is one transaction. The owner may make the roles of the migrations (CREATEROLE) and nothing else
 // in the cluster is open to it.
@@ -64,9 +54,9 @@ error failure(PGconn* c, const std::string& what) {
   return {error_code::database_unavailable, "cannot " + what + " in the embedded database: " + words};
 }
 
-result<connection> connect(const std::string& socket_dir, const std::string& database) {
+result<connection_ptr> connect(const std::string& socket_dir, const std::string& database) {
   const auto text = conninfo(socket_dir, "postgres", database) + " connect_timeout=20";
-  connection c(PQconnectdb(text.c_str()));
+  connection_ptr c(PQconnectdb(text.c_str()));
   if (PQstatus(c.get()) != CONNECTION_OK)
     return failure(c.get(), "log in as the superuser");
   // What is there already is worth no word.
@@ -76,14 +66,14 @@ result<connection> connect(const std::string& socket_dir, const std::string& dat
 }
 
 result<void> execute(PGconn* c, const char* sql, const std::string& what) {
-  const rows r(PQexec(c, sql));
+  const result_ptr r(PQexec(c, sql));
   if (PQresultStatus(r.get()) != PGRES_COMMAND_OK)
     return failure(c, what);
   return {};
 }
 
 result<void> ensure_database(PGconn* c) {
-  const rows found(PQexec(c, database_exists_sql));
+  const result_ptr found(PQexec(c, database_exists_sql));
   if (PQresultStatus(found.get()) != PGRES_TUPLES_OK)
     return failure(c, "look for the database");
   if (PQntuples(found.get()) == 0)

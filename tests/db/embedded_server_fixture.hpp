@@ -8,7 +8,6 @@
 #include <fstream>
 #include <functional>
 #include <grp.h>
-#include <libpq-fe.h>
 #include <memory>
 #include <poll.h>
 #include <pwd.h>
@@ -20,6 +19,7 @@
 
 #include "db/embedded_roles.hpp"
 #include "db/embedded_server.hpp"
+#include "db/libpq_handles.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -49,12 +49,12 @@ inline embedded_server must_start(const std::filesystem::path& data_dir) {
 
 /// The first value of a query's result, or the error's text.
 inline std::string ask(const std::string& conninfo, const std::string& sql) {
-  const std::unique_ptr<PGconn, decltype(&PQfinish)> c(PQconnectdb(conninfo.c_str()), &PQfinish);
+  const connection_ptr c(PQconnectdb(conninfo.c_str()));
   if (PQstatus(c.get()) != CONNECTION_OK)
     return PQerrorMessage(c.get());
   PQsetNoticeProcessor(
       c.get(), [](void*, const char*) {}, nullptr);
-  const std::unique_ptr<PGresult, decltype(&PQclear)> r(PQexec(c.get(), sql.c_str()), &PQclear);
+  const result_ptr r(PQexec(c.get(), sql.c_str()));
   const auto status = PQresultStatus(r.get());
   if (status == PGRES_COMMAND_OK)
     return "done";
