@@ -143,9 +143,9 @@ std::optional<sql_failure> attempt(migrator_session& session, const std::string&
   return done.failed ? done.failed : closed.failed;
 }
 
-// insufficient_privilege; and undefined_object, which follows when a role could not be made and is then granted.
+// insufficient_privilege; and undefined_object and invalid_schema_name, which follow when something could not be made.
 bool is_lack(const sql_failure& failed) {
-  return failed.sqlstate == "42501" || failed.sqlstate == "42704";
+  return failed.sqlstate == "42501" || failed.sqlstate == "42704" || failed.sqlstate == "3F000";
 }
 
 error harmful_error(const role_state& state) {
