@@ -81,9 +81,9 @@ constexpr statement end_backend_statement{
     " AND a.usename = session_user AND a.application_name = current_setting('application_name')",
     end_backend_types};
 
-constexpr oid release_writer_types[] = {oids::uuid, oids::int2, oids::int8};
-constexpr statement release_writer_statement{
-    "release_writer", "DELETE FROM writers WHERE process_id = $1 AND writer = $2 AND epoch = $3", release_writer_types};
+constexpr oid release_writers_types[] = {oids::uuid};
+constexpr statement release_writers_statement{"release_writers", "DELETE FROM writers WHERE process_id = $1",
+                                              release_writers_types};
 
 std::string optional_text(const std::optional<std::string>& text) {
   return text.value_or(std::string{});
@@ -319,12 +319,12 @@ encoded_batch encode_batch(const batch_position& position, std::span<const sessi
   return batch;
 }
 
-std::vector<session_key> taken_external_ids(const encoded_batch& batch, const unit_outcome& outcome,
+std::vector<session_key> taken_external_ids(int sessions_result, const unit_outcome& outcome,
                                             std::span<const session_write_ptr> writes) {
   std::vector<session_key> taken;
-  if (batch.sessions_result < 0)
+  if (sessions_result < 0)
     return taken;
-  const auto& made_rows = outcome.results[static_cast<std::size_t>(batch.sessions_result)];
+  const auto& made_rows = outcome.results[static_cast<std::size_t>(sessions_result)];
   std::unordered_set<session_id> made;
   for (int i = 0; i < made_rows.count(); ++i)
     made.insert(session_id{decode_uuid(made_rows.get(i, 0))});
@@ -349,8 +349,8 @@ unit end_backend(std::int32_t backend_pid) {
   return {{{&as_login_role, {}}, {&end_backend_statement, {encode_int4(backend_pid)}}}};
 }
 
-unit release_writer(process_id process, std::int16_t writer, std::int64_t epoch) {
-  return {{{&release_writer_statement, {encode_uuid(process.bytes), encode_int2(writer), encode_int8(epoch)}}}};
+unit release_writers(process_id process) {
+  return {{{&release_writers_statement, {encode_uuid(process.bytes)}}}};
 }
 
 } // namespace colloquy::db

@@ -49,7 +49,7 @@ struct encoded_batch {
 encoded_batch encode_batch(const batch_position& position, std::span<const session_write_ptr> writes);
 
 /// The sessions of a committed batch that were not made because their external id is taken.
-std::vector<session_key> taken_external_ids(const encoded_batch& batch, const unit_outcome& outcome,
+std::vector<session_key> taken_external_ids(int sessions_result, const unit_outcome& outcome,
                                             std::span<const session_write_ptr> writes);
 
 /// Makes the writer's row (expected_epoch 0) or raises its epoch, for the backend that runs it.
@@ -65,7 +65,7 @@ result<writer_claim> decode_claim(const unit_outcome& outcome);
 /// Asks the server to end a backend of ours, if it still carries our connection. Harmless if it is gone.
 unit end_backend(std::int32_t backend_pid);
 
-/// Removes the writer's row when its service has ended cleanly.
-unit release_writer(process_id process, std::int16_t writer, std::int64_t epoch);
+/// Removes the rows of a service's writers when it has ended cleanly.
+unit release_writers(process_id process);
 
 } // namespace colloquy::db

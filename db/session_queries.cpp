@@ -35,6 +35,9 @@ constexpr statement read_log_statement{
     " AND e.\"offset\" > $3 ORDER BY e.\"offset\" LIMIT $4",
     read_log_types};
 
+constexpr statement check_service_statement{
+    "check_service", "SELECT (SELECT count(*) FROM sessions WHERE false), current_tenants()", {}};
+
 /// Walks the columns of one row from left to right.
 class row_reader {
 public:
@@ -171,6 +174,10 @@ result<std::vector<event>> decode_log(const unit_outcome& outcome) {
   for (int i = 0; i < found.count(); ++i)
     events.push_back(read_event(row_reader(found, i)));
   return events;
+}
+
+unit check_service() {
+  return {{{&check_service_statement, {}}}};
 }
 
 error to_error(const db_failure& failure) {

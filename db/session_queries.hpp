@@ -25,6 +25,9 @@ unit read_log(const session_key& key, event_offset after, std::size_t limit);
 /// not_found if there is no such session; an empty page if it has no event after `after`.
 result<std::vector<event>> decode_log(const unit_outcome& outcome);
 
+/// Succeeds if the connection may work as the service on a migrated schema.
+unit check_service();
+
 /// For the caller of a query that failed: the error code that fits, without the server's text.
 error to_error(const db_failure& failure);
 

@@ -92,6 +92,8 @@ struct event_page {
 /// deadline_exceeded.
 struct flush {};
 
-struct flushed {};
+struct flushed {
+  std::size_t sessions_refused = 0; ///< sessions that have stopped because the database refused one of their events
+};
 
 } // namespace colloquy

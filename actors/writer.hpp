@@ -1,0 +1,127 @@
+// The writer: makes what sessions send durable, batch by batch, in a chain that survives every loss of its connection.
+//
+// Accepts
+//   persist         (no reply) queued; answered to the listener by written, creation_outcome or write_refused.
+//   barrier      -> barrier_passed once everything that arrived before is durable or refused; database_unavailable if
+//                   that takes longer than the request timeout.
+//   forget_refusal  from a session that has stopped.
+// Sends
+//   writer_ready    to the directory, each time that it has claimed its row and settled what its predecessor had in
+//   flight.
+// Ordering: writes of one session become durable in the order they were sent; `written` comes in that order.
+// Batching: what gathered while the batches in flight were away is the next batch, up to batch_events_max rows,
+//   batch_bytes_max bytes and batch_tenants_max tenants; batches_in_flight_max are under way on one connection.
+// After a failure it waits until every batch in flight is answered, then
+//   data             the batch is halved by session, and a lone session's by write, until the write at fault is alone:
+//   its
+//                    session is told write_refused; all others are written.
+//   connection lost  another connection is leased, the old backend ended, the row claimed: its seq says which batches
+//                    committed; the others are sent again.
+//   fence            another process owns the row: nothing more is written, every session is told so.
+//   anything else    the same batches again after a delay that grows.
+// State it owns: the queue; the ledger (writer_ledger.hpp) is its successor's when it dies.
+// Death: the directory starts another one on the same ledger; sessions send again what is not durable.
+#pragma once
+
+#include "actors/writer_ledger.hpp"
+
+#include <caf/actor_clock.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace colloquy::actors {
+
+struct writer_tick {};
+struct writer_retry {};
+
+} // namespace colloquy::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_retry)
+
+namespace colloquy::actors {
+
+struct writer_options {
+  std::size_t batch_events_max = 2000;
+  std::size_t batch_bytes_max = std::size_t{4} << 20;
+  std::size_t batches_in_flight_max = 2;
+  std::chrono::milliseconds batch_timeout{}; ///< for the answer to one batch; longer than the server's own timeout
+  std::chrono::milliseconds barrier_timeout{};
+};
+
+using writer_internal = writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>>;
+
+class writer : public writer_internal::base {
+public:
+  writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger, supervisor_actor supervisor,
+         writer_owner owner, writer_options options);
+
+  behavior_type make_behavior() override;
+  void on_exit() override;
+
+private:
+  using time_point = caf::actor_clock::time_point;
+  using barrier_promise = caf::typed_response_promise<result<barrier_passed>>;
+  struct waiting_barrier {
+    barrier_promise answer;
+    std::uint64_t through_ticket = 0;
+    time_point deadline;
+  };
+  enum class phase { leasing, claiming, running, settling, pausing, fenced };
+
+  void take(persist& request);
+  barrier_promise wait_for(barrier);
+  void on_tick();
+
+  // Sending (writer.cpp)
+  void pump();
+  std::vector<queued_write> gather();
+  void send_batch(std::vector<queued_write> writes, bool isolated);
+  void on_outcome(std::int64_t seq, db::unit_outcome outcome);
+  void commit(const batch_in_flight& batch, const db::unit_outcome* outcome);
+  void acknowledge(const batch_in_flight& batch, const std::unordered_set<session_id>& not_made, bool certain);
+  void answer_barriers();
+  std::uint64_t oldest_ticket() const;
+
+  // Recovering (writer_recovery.cpp)
+  void acquire();
+  void on_leased(const leased_connection& leased);
+  void end_old_backend();
+  void claim();
+  void on_claim(const db::unit_outcome& outcome);
+  void settle();
+  void settle_committed(std::int64_t committed_seq);
+  void requeue_in_flight();
+  void isolate_front();
+  void refuse(const batch_in_flight& batch);
+  void stop_fenced(const std::string& what);
+  void pause();
+  void resume_running();
+
+  std::shared_ptr<writer_ledger> ledger_;
+  supervisor_actor supervisor_;
+  writer_owner owner_;
+  const writer_options options_;
+
+  phase phase_ = phase::leasing;
+  connection_actor connection_;
+  std::uint64_t connection_generation_ = 0; // answers of an earlier connection are ignored
+  bool announced_ = false;
+  std::uint64_t last_ticket_ = 0;
+  std::deque<queued_write> queue_;
+  std::deque<std::vector<queued_write>> isolated_; // to be sent one at a time, before the queue
+  std::unordered_set<session_id> refused_;
+  std::size_t refused_count_ = 0;
+  std::deque<waiting_barrier> barriers_;
+  std::chrono::milliseconds delay_;
+};
+
+} // namespace colloquy::actors

@@ -1,0 +1,240 @@
+// The writer's way back after a failure. See writer.hpp for the rules.
+#include "actors/writer.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+#include <utility>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds delay_first{20};
+constexpr std::chrono::milliseconds delay_max{2000};
+
+// An answer to a lease may take as long as the pool allows; this only guards against a pool that is gone.
+constexpr auto lease_timeout = 60s;
+
+bool is_claim_conflict(const db::db_failure& failure) {
+  return failure.kind == db::failure_kind::fence || failure.sqlstate == "23505";
+}
+
+} // namespace
+
+void writer::acquire() {
+  phase_ = phase::leasing;
+  if (connection_)
+    send_exit(connection_, caf::exit_reason::user_shutdown);
+  connection_ = nullptr;
+  const auto generation = ++connection_generation_;
+  request(supervisor_, lease_timeout, lease_connection{"writer"})
+      .then(
+          [this, generation](result<leased_connection>& leased) {
+            if (generation != connection_generation_)
+              return;
+            if (leased)
+              return on_leased(*leased);
+            spdlog::warn("the writer waits for a connection: {}", leased.failure().message);
+            pause();
+          },
+          [this, generation](const caf::error&) {
+            if (generation == connection_generation_)
+              pause();
+          });
+}
+
+void writer::on_leased(const leased_connection& leased) {
+  connection_ = leased.connection;
+  phase_ = phase::claiming;
+  if (ledger_->backend_pid != 0)
+    end_old_backend();
+  claim();
+}
+
+void writer::end_old_backend() {
+  // Only to free what it holds sooner: the claim that follows in the same pipeline is what shuts it out.
+  request(connection_, options_.batch_timeout, run_unit{db::end_backend(ledger_->backend_pid)})
+      .then(
+          [pid = ledger_->backend_pid](const db::unit_outcome& outcome) {
+            if (outcome.failure)
+              spdlog::warn("cannot end backend {}: {}", pid, outcome.failure->message);
+          },
+          [](const caf::error&) {});
+}
+
+void writer::claim() {
+  const auto generation = connection_generation_;
+  request(connection_, options_.batch_timeout,
+          run_unit{db::claim_writer(ledger_->process, ledger_->writer, ledger_->epoch)})
+      .then(
+          [this, generation](const db::unit_outcome& outcome) {
+            if (generation == connection_generation_)
+              on_claim(outcome);
+          },
+          [this, generation](const caf::error&) {
+            if (generation == connection_generation_)
+              on_claim({{}, db::db_failure{db::failure_kind::connection_lost, "", "the connection does not answer"}});
+          });
+}
+
+void writer::on_claim(const db::unit_outcome& outcome) {
+  if (outcome.failure) {
+    const auto& failure = *outcome.failure;
+    if (is_claim_conflict(failure) && ledger_->claims_unknown > 0) {
+      // One of our own claims, whose answer was lost, had raised it.
+      --ledger_->claims_unknown;
+      ++ledger_->epoch;
+      return claim();
+    }
+    if (is_claim_conflict(failure))
+      return stop_fenced(failure.message);
+    if (failure.kind == db::failure_kind::connection_lost)
+      ++ledger_->claims_unknown;
+    spdlog::warn("the writer cannot claim its row: {}", failure.message);
+    connection_ = nullptr;
+    return pause();
+  }
+  auto claimed = db::decode_claim(outcome);
+  if (!claimed)
+    return stop_fenced(claimed.failure().message);
+  ledger_->epoch = claimed->epoch;
+  ledger_->backend_pid = claimed->backend_pid;
+  ledger_->claims_unknown = 0;
+  settle_committed(claimed->seq);
+  spdlog::debug("writer {} claimed epoch {} at batch {}", ledger_->writer, claimed->epoch, claimed->seq);
+  if (!std::exchange(announced_, true))
+    send(owner_, writer_ready{caf::actor_cast<writer_actor>(this)});
+  resume_running();
+}
+
+void writer::settle_committed(std::int64_t committed_seq) {
+  auto& in_flight = ledger_->in_flight;
+  while (!in_flight.empty() && in_flight.front().seq <= committed_seq) {
+    commit(in_flight.front(), nullptr);
+    in_flight.pop_front();
+  }
+  ledger_->seq = committed_seq;
+  if (announced_) {
+    requeue_in_flight();
+  } else {
+    // A predecessor's batches: their sessions send them again, in order with all the rest.
+    in_flight.clear();
+  }
+  answer_barriers();
+}
+
+void writer::settle() {
+  const auto& in_flight = ledger_->in_flight;
+  const auto lost = std::find_if(in_flight.begin(), in_flight.end(), [](const auto& batch) {
+    return batch.failure->kind == db::failure_kind::connection_lost;
+  });
+  if (lost != in_flight.end()) {
+    spdlog::warn("the writer lost its connection with {} batches in flight: {}", in_flight.size(),
+                 lost->failure->message);
+    return acquire();
+  }
+  const auto first = *in_flight.front().failure;
+  switch (first.kind) {
+  case db::failure_kind::data:
+    spdlog::warn("a batch of {} writes was refused for its data, SQLSTATE {}", in_flight.front().writes.size(),
+                 first.sqlstate);
+    isolate_front();
+    requeue_in_flight();
+    return resume_running();
+  case db::failure_kind::fence:
+    return stop_fenced(first.message);
+  default:
+    spdlog::warn("a batch failed and is sent again: {} (SQLSTATE {})", first.message, first.sqlstate);
+    requeue_in_flight();
+    return pause();
+  }
+}
+
+void writer::requeue_in_flight() {
+  auto& in_flight = ledger_->in_flight;
+  while (!in_flight.empty()) {
+    auto batch = std::move(in_flight.back());
+    in_flight.pop_back();
+    if (batch.isolated)
+      isolated_.push_front(std::move(batch.writes));
+    else
+      queue_.insert(queue_.begin(), std::make_move_iterator(batch.writes.begin()),
+                    std::make_move_iterator(batch.writes.end()));
+  }
+}
+
+void writer::isolate_front() {
+  auto batch = std::move(ledger_->in_flight.front());
+  ledger_->in_flight.pop_front();
+  if (batch.writes.size() == 1)
+    return refuse(batch);
+
+  std::vector<session_id> sessions;
+  std::unordered_set<session_id> seen;
+  for (const auto& entry : batch.writes)
+    if (seen.insert(entry.write->session.id).second)
+      sessions.push_back(entry.write->session.id);
+
+  std::vector<queued_write> first, second;
+  if (sessions.size() > 1) {
+    const std::unordered_set<session_id> in_first(sessions.begin(),
+                                                  sessions.begin() + static_cast<std::ptrdiff_t>(sessions.size() / 2));
+    for (auto& entry : batch.writes)
+      (in_first.contains(entry.write->session.id) ? first : second).push_back(std::move(entry));
+  } else {
+    const auto half = batch.writes.begin() + static_cast<std::ptrdiff_t>(batch.writes.size() / 2);
+    first.assign(std::make_move_iterator(batch.writes.begin()), std::make_move_iterator(half));
+    second.assign(std::make_move_iterator(half), std::make_move_iterator(batch.writes.end()));
+  }
+  isolated_.push_front(std::move(second));
+  isolated_.push_front(std::move(first));
+}
+
+void writer::refuse(const batch_in_flight& batch) {
+  const auto& entry = batch.writes.front();
+  const auto& write = *entry.write;
+  spdlog::error("session {} of tenant {} stops: the database refused its write {} (SQLSTATE {})",
+                write.session.id.to_string(), write.session.tenant.text(), write.number, batch.failure->sqlstate);
+  refused_.insert(write.session.id);
+  ++refused_count_;
+  send(entry.listener,
+       write_refused{write.number,
+                     {error_code::internal, "the database refused an event of this session (SQLSTATE " +
+                                                batch.failure->sqlstate + "); its events are kept in memory"}});
+  answer_barriers();
+}
+
+void writer::stop_fenced(const std::string& what) {
+  spdlog::critical("this process no longer owns its writer; nothing more is written: {}", what);
+  phase_ = phase::fenced;
+  requeue_in_flight();
+  const error why{error_code::internal, "another process writes here"};
+  for (auto& group : isolated_)
+    for (auto& entry : group)
+      send(entry.listener, write_refused{entry.write->number, why});
+  for (auto& entry : queue_)
+    send(entry.listener, write_refused{entry.write->number, why});
+  refused_count_ += queue_.size();
+  isolated_.clear();
+  queue_.clear();
+  answer_barriers();
+}
+
+void writer::pause() {
+  phase_ = phase::pausing;
+  delay_ = std::clamp(delay_ * 2, delay_first, delay_max);
+  thread_local std::minstd_rand generator{std::random_device{}()};
+  std::uniform_int_distribution<std::int64_t> spread(delay_.count() / 2, delay_.count());
+  delayed_send(this, std::chrono::milliseconds{spread(generator)}, writer_retry{});
+}
+
+void writer::resume_running() {
+  phase_ = phase::running;
+  pump();
+}
+
+} // namespace colloquy::actors
