@@ -45,7 +45,7 @@ void log_comparison::take(const event& read) {
 
 void log_comparison::take_message(const event& read) {
   // One that is missing or too many must not make all that follow it differ: look ahead for the one that was read.
-  const auto rest = std::span(expected_.messages).subspan(next_message_);
+  const auto rest = std::span(expected_->messages).subspan(next_message_);
   const auto window = rest.first(std::min(ahead_max + std::min(strangers_.size(), ahead_max), rest.size()));
   const auto found =
       std::find_if(window.begin(), window.end(), [&](const event_input& expected) { return is_same(expected, read); });
@@ -69,7 +69,7 @@ void log_comparison::settle(std::size_t expected_end) {
     }
     const auto& [offset, input] = strangers_[used++];
     complain(name + " (offset " + std::to_string(offset) +
-             "): " + difference(expected_.messages[next_message_], input));
+             "): " + difference(expected_->messages[next_message_], input));
   }
   for (; used < strangers_.size(); ++used)
     complain("a message too many (offset " + std::to_string(strangers_[used].offset) + ")");
@@ -77,9 +77,9 @@ void log_comparison::settle(std::size_t expected_end) {
 }
 
 comparison log_comparison::finish(std::int64_t turns) {
-  settle(expected_.messages.size());
-  if (turns != static_cast<std::int64_t>(expected_.turns))
-    complain("the session counts " + std::to_string(turns) + " turns, not " + std::to_string(expected_.turns));
+  settle(expected_->messages.size());
+  if (turns != static_cast<std::int64_t>(expected_->turns))
+    complain("the session counts " + std::to_string(turns) + " turns, not " + std::to_string(expected_->turns));
   return std::move(found_);
 }
 

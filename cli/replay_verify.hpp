@@ -22,7 +22,7 @@ struct comparison {
 class log_comparison {
 public:
   explicit log_comparison(const conversation& expected)
-    : expected_(expected) {}
+    : expected_(&expected) {}
 
   void take(const event& read);
   /// After the last event. `turns`: the session's own count of turns ended.
@@ -39,7 +39,7 @@ private:
     event_input input; ///< of the first few
   };
 
-  const conversation& expected_;
+  const conversation* expected_;
   comparison found_;
   event_offset next_offset_ = 0;
   std::size_t next_message_ = 0;

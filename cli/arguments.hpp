@@ -1,0 +1,49 @@
+// The command line: which subcommand, with what. Values are judged here; settings are judged by config/, later.
+#pragma once
+
+#include "config/load.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace colloquy::cli {
+
+struct replay_arguments {
+  std::vector<std::filesystem::path> files;
+  std::size_t copies = 1;
+  std::size_t concurrency = 256;
+  bool json = false;
+};
+
+struct migrate_arguments {
+  bool print_sql = false;
+  bool json = false;
+};
+
+struct command_line {
+  std::variant<replay_arguments, migrate_arguments> command;
+  std::vector<std::pair<std::string, std::string>> setting_flags; ///< as config::sources wants them
+  std::optional<std::filesystem::path> config_file;
+  std::vector<config::mistake> mistakes; ///< if there are any, nothing is to be begun
+
+  /// The settings from everywhere, and every mistake: those above first.
+  config::loaded load_settings() const;
+  /// Whether the log's level is said anywhere that this can see: a flag or the environment.
+  bool says_log_level(const config::sources& from) const;
+};
+
+/// The program is to end at once with this: help, the version, or a command line that cannot be read.
+struct finished {
+  int exit_code = 0;
+  std::string to_stdout{};
+  std::string to_stderr{};
+};
+
+std::variant<command_line, finished> parse_arguments(int argc, const char* const* argv);
+
+} // namespace colloquy::cli

@@ -1,0 +1,44 @@
+#include "cli/program.hpp"
+
+#include "cli/arguments.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/logging.hpp"
+#include "cli/migrate_command.hpp"
+#include "cli/replay_command.hpp"
+
+#include <exception>
+#include <iostream>
+
+namespace colloquy::cli {
+namespace {
+
+int run_command(const command_line& line) {
+  auto loaded = line.load_settings();
+  if (auto* replay = std::get_if<replay_arguments>(&line.command))
+    add_file_mistakes(replay->files, loaded.mistakes);
+  for (const auto& mistake : loaded.mistakes)
+    std::cerr << "colloquy: " << config::format(mistake) << '\n';
+  if (!loaded.mistakes.empty())
+    return exit_wrong_usage;
+  start_logging(loaded.values.log_level);
+  if (auto* replay = std::get_if<replay_arguments>(&line.command))
+    return run_replay(*replay, loaded.values);
+  return run_migrate(std::get<migrate_arguments>(line.command), loaded.values);
+}
+
+} // namespace
+
+int run_program(int argc, const char* const* argv) try {
+  auto parsed = parse_arguments(argc, argv);
+  if (auto* line = std::get_if<command_line>(&parsed))
+    return run_command(*line);
+  const auto& end = std::get<finished>(parsed);
+  std::cerr << end.to_stderr;
+  std::cout << end.to_stdout << std::flush;
+  return end.exit_code;
+} catch (const std::exception& why) { // out of memory, above all
+  std::cerr << "colloquy: " << why.what() << '\n';
+  return exit_failed;
+}
+
+} // namespace colloquy::cli

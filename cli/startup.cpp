@@ -1,0 +1,57 @@
+#include "cli/startup.hpp"
+
+#include "config/redact.hpp"
+
+#include <utility>
+
+namespace colloquy::cli {
+
+result<void> database::stop() {
+  if (!embedded)
+    return {};
+  auto stopped = embedded->stop();
+  embedded.reset();
+  return stopped;
+}
+
+result<database> open_database(const config::settings& settings) {
+  if (settings.database)
+    return database{std::nullopt, *settings.database, *settings.database};
+  db::embedded_options options;
+  options.data_dir = settings.data_dir;
+  options.bin_dir = settings.postgres_bin_dir.value_or(std::filesystem::path());
+  options.run_as_user = settings.embedded_user;
+  auto started = db::embedded_server::start(options);
+  if (!started)
+    return std::move(started.failure());
+  database opened;
+  opened.service_conninfo = started->service_conninfo();
+  opened.owner_conninfo = started->owner_conninfo();
+  opened.embedded.emplace(std::move(*started));
+  return opened;
+}
+
+result<db::migration_report> migrate_database(const database& opened, const config::settings& settings) {
+  std::vector<std::string> logins;
+  if (opened.embedded)
+    logins.emplace_back("colloquy"); // whom service_conninfo() logs in as
+  return db::migrate(opened.owner_conninfo, settings.schema, logins);
+}
+
+result<void> make_ready(const database& opened, const config::settings& settings) {
+  if (opened.embedded) {
+    if (auto migrated = migrate_database(opened, settings); !migrated)
+      return std::move(migrated.failure());
+    return {};
+  }
+  auto state = db::check_schema(opened.service_conninfo, settings.schema);
+  if (!state)
+    return std::move(state.failure());
+  if (!state->usable())
+    return error{error_code::conflict, "the database " + config::redact_connection(opened.service_conninfo) +
+                                           " is not ready:\n" + state->describe(settings.schema) +
+                                           "\nrun `colloquy migrate` with the same settings"};
+  return {};
+}
+
+} // namespace colloquy::cli

@@ -1,0 +1,34 @@
+// From settings to a database that can be worked on. Blocking; before any actor runs.
+#pragma once
+
+#include "config/settings.hpp"
+#include "db/embedded_server.hpp"
+#include "db/migrator.hpp"
+#include "messages/error.hpp"
+
+#include <optional>
+#include <string>
+
+namespace colloquy::cli {
+
+/// A database, and the server if it is ours. The server stops with it, so it must outlive whoever is connected.
+struct database {
+  std::optional<db::embedded_server> embedded;
+  std::string service_conninfo; ///< secret
+  std::string owner_conninfo;   ///< secret; for migrations
+
+  /// Stops the embedded server, if there is one. Errors: internal, if it had not ended in order.
+  result<void> stop();
+};
+
+/// Starts the embedded server if no database is set, else only takes what is set. Errors: of embedded_server::start.
+result<database> open_database(const config::settings& settings);
+
+/// Migrates. On the embedded server its login for the service can work afterwards; on another the connecting user.
+result<db::migration_report> migrate_database(const database& opened, const config::settings& settings);
+
+/// A database that the service can run on: the embedded one is migrated, another is only looked at. Errors: conflict,
+/// naming what is missing and `colloquy migrate`; of the migrator.
+result<void> make_ready(const database& opened, const config::settings& settings);
+
+} // namespace colloquy::cli
