@@ -4,7 +4,7 @@
 #include "db/migrator_session.hpp"
 #include "db/roles.hpp"
 
-#include <optional>
+#include <utility>
 
 namespace colloquy::db {
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <initializer_list>
 
 namespace colloquy::db {
 
@@ -58,13 +60,23 @@ std::string without(std::string text, const std::string& secret) {
   return text;
 }
 
+// Ours, unless the environment has the user's own. (What `dbname` expands to wins over both.)
+const char* connect_timeout() {
+  const char* own = std::getenv("PGCONNECT_TIMEOUT");
+  return own != nullptr && *own != '\0' ? own : "10";
+}
+
 connection_ptr connect(const std::string& conninfo) {
-  // The defaults come first: what `dbname` expands to wins over them.
-  const std::array keywords{"connect_timeout", "application_name", "tcp_user_timeout",
-                            "dbname",          "client_encoding",  static_cast<const char*>(nullptr)};
+  const std::array keywords{"connect_timeout", "fallback_application_name", "tcp_user_timeout",
+                            "dbname",          "client_encoding",           static_cast<const char*>(nullptr)};
   const std::array values{
-      "10", "colloquy-migrate", "60000", conninfo.c_str(), "UTF8", static_cast<const char*>(nullptr)};
+      connect_timeout(), "colloquy-migrate", "60000", conninfo.c_str(), "UTF8", static_cast<const char*>(nullptr)};
   return connection_ptr(PQconnectdbParams(keywords.data(), values.data(), 1));
+}
+
+std::string reported(PGconn* connection, const char* name) {
+  const char* value = PQparameterStatus(connection, name);
+  return value == nullptr ? "" : value;
 }
 
 void drop_notice(void*, const PGresult*) {}
@@ -110,13 +122,11 @@ result<migrator_session> migrator_session::open(const std::string& conninfo) {
   }
   PQsetNoticeReceiver(raw, drop_notice, nullptr);
   if (PQserverVersion(raw) < server_version_min)
-    return error{error_code::conflict, "the server is PostgreSQL " +
-                                           std::string(PQparameterStatus(raw, "server_version")) +
+    return error{error_code::conflict, "the server is PostgreSQL " + reported(raw, "server_version") +
                                            "; 15 or later is needed, because a view uses security_invoker"};
-  const char* encoding = PQparameterStatus(raw, "server_encoding");
-  if (encoding != nullptr && std::string_view(encoding) != "UTF8")
-    return error{error_code::conflict, "the database's encoding is " + std::string(encoding) +
-                                           "; UTF8 is needed, because all text is kept as UTF-8"};
+  if (const auto encoding = reported(raw, "server_encoding"); encoding != "UTF8")
+    return error{error_code::conflict,
+                 "the database's encoding is " + encoding + "; UTF8 is needed, because all text is kept as UTF-8"};
   return made;
 }
 

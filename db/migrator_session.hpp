@@ -41,9 +41,9 @@ error to_error(const sql_failure& failed, std::string_view what);
 /// One connection; movable, closed with the object. Notices are dropped.
 class migrator_session {
 public:
-  /// Connects within the connection string's connect_timeout, 10 s if it has none. `conninfo` is a URI or keywords and
-  /// values. Fails with invalid_request if it cannot be read, database_unavailable if no connection comes about, and
-  /// conflict if the server is older than PostgreSQL 15 or the database's encoding is not UTF8.
+  /// Connects within the connection string's connect_timeout, else PGCONNECT_TIMEOUT, else 10 s. `conninfo` is a URI or
+  /// keywords and values. Fails with invalid_request if it cannot be read, database_unavailable if no connection comes
+  /// about, and conflict if the server is older than PostgreSQL 15 or the database's encoding is not UTF8.
   static result<migrator_session> open(const std::string& conninfo);
 
   /// One statement with parameters in text form.
