@@ -128,6 +128,23 @@ finished end_of(CLI::App& app, const CLI::ParseError& why) {
   return {is_mistake ? exit_wrong_usage : exit_done, out.str(), is_mistake ? "colloquy: " + problems.str() : ""};
 }
 
+/// Last word first, as the parser wants them. "--name=" is made two words, for to the parser it has no value.
+std::vector<std::string> words_of(int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    if (word.starts_with("--") && word.size() > 3 && word.find('=') == word.size() - 1) {
+      word.pop_back();
+      words.push_back(std::move(word));
+      words.emplace_back();
+    } else {
+      words.push_back(std::move(word));
+    }
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
+}
+
 } // namespace
 
 std::variant<command_line, finished> parse_arguments(int argc, const char* const* argv) {
@@ -138,7 +155,7 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   add_replay(app, raw);
   add_migrate(app, raw);
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(argc, argv));
   } catch (const CLI::ParseError& why) {
     return end_of(app, why);
   }

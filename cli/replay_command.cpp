@@ -61,7 +61,8 @@ public:
     self_->monitor(half);
     self_->send(half, begin);
     while (!answer && !is_gone) {
-      self_->receive([&](const Answer& given) { answer = given; }, [&](const caf::down_msg&) { is_gone = true; },
+      self_->receive([&](const Answer& given) { answer = given; },
+                     [&](const caf::down_msg& down) { is_gone = is_gone || down.source == half.address(); },
                      caf::after(watch_pause) >> [] {});
       if (signals_.received() && !std::exchange(is_told, true))
         self_->send(half, stop_replay{});

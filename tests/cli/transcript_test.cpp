@@ -163,12 +163,14 @@ TEST_CASE("each exchange is a turn") {
 
 TEST_CASE("no request has more events than an append may") {
   const auto most = limits::events_per_append_max;
-  CHECK(make_steps(of_roles(std::string(most + 1, 's') + "u" + std::string(2 * most, 'a'))) ==
-        steps{{step_kind::append, 0, most},
-              {step_kind::append, most, 1},
-              {step_kind::start_turn, most + 1, 1},
-              {step_kind::append_in_turn, most + 2, most},
-              {step_kind::end_turn, 2 * most + 2, most}});
+  std::string roles(most + 1, 's');
+  roles += 'u';
+  roles.append(2 * most, 'a');
+  CHECK(make_steps(of_roles(roles)) == steps{{step_kind::append, 0, most},
+                                             {step_kind::append, most, 1},
+                                             {step_kind::start_turn, most + 1, 1},
+                                             {step_kind::append_in_turn, most + 2, most},
+                                             {step_kind::end_turn, 2 * most + 2, most}});
 }
 
 TEST_CASE("large messages go in requests of their own") {
