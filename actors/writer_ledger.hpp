@@ -33,7 +33,7 @@ struct writer_ledger {
   std::int64_t epoch = 0; ///< 0: never claimed
   std::int64_t seq = 0;   ///< the last batch known to be committed
   std::int32_t backend_pid = 0;
-  int claims_unknown = 0; ///< claims whose answer was lost: each may have raised the epoch
+  int claims_unknown = 0; ///< claims without an answer: each may have raised the epoch
   std::deque<batch_in_flight> in_flight;
 };
 

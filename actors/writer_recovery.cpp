@@ -67,6 +67,7 @@ void writer::end_old_backend() {
 }
 
 void writer::claim() {
+  ++ledger_->claims_unknown; // before it is sent: our successor must know of it too
   const auto generation = connection_generation_;
   request(connection_, options_.batch_timeout,
           run_unit{db::claim_writer(ledger_->process, ledger_->writer, ledger_->epoch)})
@@ -84,16 +85,16 @@ void writer::claim() {
 void writer::on_claim(const db::unit_outcome& outcome) {
   if (outcome.failure) {
     const auto& failure = *outcome.failure;
+    if (failure.kind != db::failure_kind::connection_lost)
+      --ledger_->claims_unknown; // this one has not been carried out
     if (is_claim_conflict(failure) && ledger_->claims_unknown > 0) {
-      // One of our own claims, whose answer was lost, had raised it.
+      // An earlier claim of our own, whose answer was lost, has raised it.
       --ledger_->claims_unknown;
       ++ledger_->epoch;
       return claim();
     }
     if (is_claim_conflict(failure))
       return stop_fenced(failure.message);
-    if (failure.kind == db::failure_kind::connection_lost)
-      ++ledger_->claims_unknown;
     spdlog::warn("the writer cannot claim its row: {}", failure.message);
     connection_ = nullptr;
     return pause();

@@ -54,8 +54,9 @@ TEST_CASE("a session keeps the fields it was made with") {
   auto got = service.ask<session_record>(get_session{made->key});
   REQUIRE(got);
   CHECK(got->external_id == "ticket-7");
-  CHECK(service.database().value("SELECT user_id || agent_id || external_id || title || (metadata->>'plan') FROM sessions")
-        == "adaplannerticket-7Größegold");
+  CHECK(service.database().value(
+            "SELECT user_id || agent_id || external_id || title || (metadata->>'plan') FROM sessions") ==
+        "adaplannerticket-7Größegold");
 
   auto again = service.ask<session_record>(request);
   REQUIRE_FALSE(again);
@@ -110,8 +111,8 @@ TEST_CASE("two hundred concurrent appenders to one session get gap-free offsets 
     for (int i = 0; i < each; ++i) {
       const auto at = own[static_cast<std::size_t>(i)];
       given.insert(at);
-      CHECK(log[static_cast<std::size_t>(at)].data
-            == user_message(std::to_string(worker) + "/" + std::to_string(i)).data);
+      CHECK(log[static_cast<std::size_t>(at)].data ==
+            user_message(std::to_string(worker) + "/" + std::to_string(i)).data);
     }
     CHECK(std::is_sorted(own.begin(), own.end()));
   }
@@ -154,8 +155,8 @@ TEST_CASE("a turn's messages, its row, its status events and the session's count
   CHECK(log[1].turn == turn->id);
   CHECK(log[3].kind == event_kind::status);
   CHECK(service.database().value("SELECT turn_count || '/' || total_tokens FROM sessions") == "1/42");
-  CHECK(service.database().value("SELECT status || '/' || input_tokens || '/' || trace_id FROM turns")
-        == "completed/30/trace-1");
+  CHECK(service.database().value("SELECT status || '/' || input_tokens || '/' || trace_id FROM turns") ==
+        "completed/30/trace-1");
 
   append_events late;
   late.session = session;

@@ -1,0 +1,133 @@
+// A model of the database for tests of actors without one: the writers' fence, logs, sessions and turns, with the
+// failures of a real one made to order. It takes the very units that the product sends and answers as PostgreSQL does.
+#pragma once
+
+#include "actors/connection_interface.hpp"
+#include "db/batch.hpp"
+#include "messages/event.hpp"
+#include "messages/session.hpp"
+
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace colloquy::test {
+
+struct stored_event {
+  event_offset offset = 0;
+  std::string kind;
+  std::string data;
+};
+
+/// Tables, and whatever connections there are. Not thread-safe: for the stepped system only.
+class fake_postgres {
+public:
+  /// Runs a unit as one transaction.
+  db::unit_outcome execute(const db::unit& unit);
+
+  /// The log of a session, in order of insertion.
+  const std::vector<stored_event>& log(session_id id) const;
+  std::int64_t turn_count(session_id id) const;
+  std::string turn_status(session_id id, std::int64_t number) const;
+  std::size_t batches_committed() const { return batches_committed_; }
+  std::vector<std::size_t> batch_sizes() const { return batch_sizes_; }
+
+  /// Data that contains this is refused as a constraint would.
+  std::string poison = "\x01";
+  /// The next units fail with this and nothing of them is done.
+  std::deque<db::db_failure> failures;
+  /// Another process takes the row.
+  void take_over() { ++epoch_; }
+
+private:
+  struct session_row {
+    session_record record;
+    std::vector<stored_event> events;
+    std::map<std::int64_t, turn_record> turns;
+  };
+  struct tables {
+    std::map<uuid_bytes, session_row> sessions;
+    std::map<std::pair<std::string, std::string>, uuid_bytes> external_ids;
+    std::int64_t seq = 0;
+  };
+
+  db::unit_outcome claim(const db::statement_call& call);
+  std::optional<db::db_failure> apply(const db::statement_call& call, tables& to, db::rows& answer);
+  std::optional<db::db_failure> apply_events(const db::statement_call& call, tables& to);
+  void apply_turns(const db::statement_call& call, tables& to);
+  db::rows apply_sessions(const db::statement_call& call, tables& to);
+  db::rows read_session(const db::statement_call& call) const;
+  db::rows read_log(const db::statement_call& call) const;
+
+  tables tables_;
+  std::int64_t epoch_ = 0;
+  std::size_t batches_committed_ = 0;
+  std::vector<std::size_t> batch_sizes_;
+};
+
+/// What a connection does with the oldest unit it has got, when the test says so.
+enum class fault { none, lost_before, lost_after };
+
+/// Test to connection: answer the oldest unit like this.
+struct answer_held {
+  fault how = fault::none;
+};
+
+} // namespace colloquy::test
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::test::answer_held)
+
+namespace colloquy::test {
+
+using fake_connection_actor = actors::connection_actor::extend<caf::reacts_to<answer_held>>;
+
+/// The pool and its connections, for the stepped system. Leased connections hold their units until answer_next() or, if
+/// `answers_at_once` is set, answer as they come.
+class fake_pool {
+public:
+  explicit fake_pool(std::shared_ptr<fake_postgres> database)
+    : database_(std::move(database)) {}
+
+  actors::supervisor_actor spawn(caf::actor_system& system);
+
+  bool answers_at_once = true;
+  /// No connection can be had.
+  bool is_away = false;
+
+  /// Tells the leased connection to answer the oldest unit it holds, as soon as it runs; false if it holds none.
+  bool answer_next(fault how = fault::none);
+  std::size_t held() const;
+  std::size_t leases() const { return leases_; }
+  /// Who leased last: the writer.
+  const caf::strong_actor_ptr& leaseholder() const { return leaseholder_; }
+
+private:
+  friend class fake_connection;
+  friend class fake_supervisor;
+  struct held_unit {
+    caf::typed_response_promise<db::unit_outcome> answer;
+    db::unit work;
+  };
+  struct line {
+    std::deque<held_unit> units;
+    std::size_t told = 0; // answers asked for and not yet given
+    bool is_broken = false;
+  };
+
+  db::unit_outcome run(const db::unit& work) { return database_->execute(work); }
+
+  std::shared_ptr<fake_postgres> database_;
+  fake_connection_actor connection_;
+  std::shared_ptr<line> current_ = std::make_shared<line>();
+  std::size_t leases_ = 0;
+  caf::strong_actor_ptr leaseholder_;
+};
+
+} // namespace colloquy::test
