@@ -27,7 +27,7 @@ constexpr auto housekeeping_interval = std::chrono::seconds(30);
 struct prepared_child {
   explicit prepared_child(const child_plan& p)
     : plan(p) {
-    environment.push_back("LC_ALL=C");
+    environment.emplace_back("LC_ALL=C");
     for (const auto* name : {"PATH", "LD_LIBRARY_PATH"})
       if (const auto* value = std::getenv(name))
         environment.push_back(std::string(name) + "=" + value);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "db/embedded_files.hpp"
 #include "db/embedded_roles.hpp"
 #include "db/embedded_server.hpp"
 #include "db/libpq_handles.hpp"

@@ -46,8 +46,8 @@ TEST_CASE("the first start makes a cluster and later starts find its data", "[em
 TEST_CASE("the roles and the database are as little as the service needs", "[embedded]") {
   const temp_dir folder;
   const auto server = must_start(folder / "data");
-  const auto owner = server.owner_conninfo();
-  const auto service = server.service_conninfo();
+  const auto& owner = server.owner_conninfo();
+  const auto& service = server.service_conninfo();
   CHECK(ask(owner, "SELECT current_user || '@' || current_database()") == "colloquy_owner@colloquy");
   CHECK(ask(service, "SELECT current_user || '@' || current_database()") == "colloquy@colloquy");
   CHECK(ask(owner, "SELECT string_agg(concat(rolname, ' ', rolsuper, rolcreaterole, rolcreatedb, rolinherit, "
@@ -140,9 +140,10 @@ TEST_CASE("a log that is too large is cut at the next start", "[embedded]") {
 TEST_CASE("the server is out of reach of our terminal and our descriptors", "[embedded]") {
   const temp_dir folder;
   write_file(folder / "other", "");
-  const int other = ::open((folder / "other").c_str(), O_RDONLY); // without O_CLOEXEC, as a library may do
+  // Without O_CLOEXEC, as a library may do, and with a number that the server has no use for.
+  const embedded::unique_fd low(::open((folder / "other").c_str(), O_RDONLY));
+  const embedded::unique_fd other(::fcntl(low.get(), F_DUPFD, 50));
   const auto server = must_start(folder / "data");
-  ::close(other);
   CHECK(::getsid(server.pid()) == server.pid());
   CHECK(::getpgid(server.pid()) != ::getpgid(0));
   std::string open_files;

@@ -1,6 +1,7 @@
 // What keeps the embedded server from starting, and the sentence for each; and who may log in.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -49,6 +50,20 @@ TEST_CASE("a second process is refused at once and told who holds the folder", "
   CHECK(here.code == error_code::conflict);
   CHECK_THAT(here.message, ContainsSubstring(expected));
   CHECK(ask(server.service_conninfo(), "SELECT 'unharmed'") == "unharmed");
+}
+
+TEST_CASE("a process that holds the folder but runs no server yet is not disturbed", "[embedded]") {
+  const temp_dir folder;
+  fs::create_directory(folder / "data");
+  write_file(folder / "data/colloquy.lock", std::to_string(::getpid()) + "\n");
+  const embedded::unique_fd lock(::open((folder / "data/colloquy.lock").c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(::flock(lock.get(), LOCK_EX | LOCK_NB) == 0);
+  auto name = read_file("/proc/self/comm");
+  name.pop_back();
+  const auto refused = start_failure(options_for(folder / "data"));
+  CHECK(refused.code == error_code::conflict);
+  CHECK_THAT(refused.message, ContainsSubstring("process " + std::to_string(::getpid()) + " (" + name + ")"));
+  CHECK_FALSE(fs::exists(folder / "data/postgres"));
 }
 
 TEST_CASE("losing the lock's file does not give the cluster to a second process", "[embedded]") {
@@ -269,7 +284,7 @@ TEST_CASE("a user without rights runs a server of its own", "[embedded]") {
       auto server = embedded_server::start(options_for(folder / "home/data"));
       if (!server)
         return server.failure().message;
-      if (const auto answer = ask(server->service_conninfo(), "SELECT 'reached'"); answer != "reached")
+      if (auto answer = ask(server->service_conninfo(), "SELECT 'reached'"); answer != "reached")
         return answer;
       if (auto stopped = server->stop(); !stopped)
         return stopped.failure().message;
