@@ -37,8 +37,8 @@ struct embedded_options {
   std::vector<std::pair<std::string, std::string>> server_settings;
 };
 
-/// A running server and the lock on its data folder. Move-only; whoever holds it owns both. Calls from one thread at a
-/// time, except that the const ones are safe from any.
+/// A running server and the lock on its data folder. Move-only; whoever holds it owns both. The const calls are
+/// safe from any thread until stop() or a move begins; those belong to the owner's thread.
 class embedded_server {
 public:
   /// Makes the cluster if there is none, starts the server, makes roles and database, all of which can be repeated
