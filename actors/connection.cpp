@@ -29,6 +29,7 @@ connection::behavior_type connection::make_behavior() {
 void connection::on_exit() {
   give_up({db::failure_kind::connection_lost, "", "the connection's actor ended"});
   owner_ = nullptr;
+  options_.reset(); // the I/O thread may be the last to let go of this actor, and must not be the one to end itself
 }
 
 void connection::start() {

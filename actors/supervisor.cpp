@@ -61,6 +61,7 @@ void supervisor::on_exit() {
   for (auto& [number, entry] : slots_)
     send_exit(entry.connection, caf::exit_reason::user_shutdown);
   slots_.clear();
+  connection_options_.reset();
 }
 
 supervisor::unit_promise supervisor::run(run_unit& request) {

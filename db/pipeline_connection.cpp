@@ -17,9 +17,16 @@ constexpr statement apply_settings{
     "SELECT pg_backend_pid(), count(set_config(s.name, s.value, false)) FROM unnest($1, $2) AS s(name, value)",
     apply_settings_types};
 
-std::string trimmed(const char* text) {
-  std::string out = text ? text : "";
-  while (!out.empty() && (out.back() == '\n' || out.back() == ' '))
+/// libpq's words on one line.
+std::string one_line(const char* text) {
+  std::string out;
+  for (const char* at = text ? text : ""; *at; ++at) {
+    if (*at != '\n' && *at != '\t')
+      out.push_back(*at);
+    else if (!out.empty() && out.back() != ' ')
+      out.push_back(' ');
+  }
+  while (!out.empty() && out.back() == ' ')
     out.pop_back();
   return out;
 }
@@ -29,7 +36,7 @@ db_failure failure_of(const PGresult* result) {
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   db_failure failure;
   failure.sqlstate = sqlstate ? sqlstate : "";
-  failure.message = primary ? primary : trimmed(PQresultErrorMessage(result));
+  failure.message = primary ? primary : one_line(PQresultErrorMessage(result));
   failure.kind = failure.sqlstate.empty() ? failure_kind::connection_lost : classify_sqlstate(failure.sqlstate);
   return failure;
 }
@@ -86,7 +93,7 @@ result<std::unique_ptr<pipeline_connection>> pipeline_connection::start(const co
     return error{error_code::database_unavailable, "no memory for a connection"};
   std::unique_ptr<pipeline_connection> connection(new pipeline_connection(raw, target));
   if (PQstatus(raw) == CONNECTION_BAD)
-    return error{error_code::database_unavailable, trimmed(PQerrorMessage(raw))};
+    return error{error_code::database_unavailable, one_line(PQerrorMessage(raw))};
   PQsetNoticeProcessor(
       raw, [](void*, const char*) {}, nullptr);
   return connection;
@@ -285,7 +292,7 @@ void pipeline_connection::end_command() {
 void pipeline_connection::fail_from_connection(std::string what) {
   if (broken_)
     return;
-  auto detail = trimmed(PQerrorMessage(connection_.get()));
+  auto detail = one_line(PQerrorMessage(connection_.get()));
   db_failure why{failure_kind::connection_lost, "", std::move(what)};
   // What the server said last, as in "terminating connection due to administrator command", is worth more.
   if (!in_flight_.empty() && in_flight_.front().outcome.failure)

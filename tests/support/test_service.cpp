@@ -21,10 +21,12 @@ config::settings small_settings() {
   return settings;
 }
 
-test_service::test_service(const config::settings& settings) : test_service(settings, {}) {}
+test_service::test_service(const config::settings& settings)
+  : test_service(settings, {}) {}
 
 test_service::test_service(const config::settings& settings, std::string conninfo)
-  : database_(test_database::make()), system_(system_config_) {
+  : database_(test_database::make())
+  , system_(system_config_) {
   if (conninfo.empty())
     conninfo = database_.service_conninfo();
   auto started = actors::service::start(system_, {settings, std::move(conninfo)});

@@ -45,10 +45,10 @@ public:
     caf::scoped_actor self{system_};
     result<Value> outcome{error{error_code::internal, "no answer"}};
     self->request(directory(), call_timeout, std::move(request))
-      .receive([&](result<Value>& answer) { outcome = std::move(answer); },
-               [&](const caf::error& failed) {
-                 outcome = error{error_code::internal, "caf: " + system_.render(failed)};
-               });
+        .receive([&](result<Value>& answer) { outcome = std::move(answer); },
+                 [&](const caf::error& failed) {
+                   outcome = error{error_code::internal, "caf: " + system_.render(failed)};
+                 });
     return outcome;
   }
 
