@@ -27,8 +27,8 @@ connection::behavior_type connection::make_behavior() {
 }
 
 void connection::on_exit() {
+  owner_ = nullptr; // its supervisor learns of it by monitoring
   give_up({db::failure_kind::connection_lost, "", "the connection's actor ended"});
-  owner_ = nullptr;
   options_.reset(); // the I/O thread may be the last to let go of this actor, and must not be the one to end itself
 }
 

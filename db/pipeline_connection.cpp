@@ -67,8 +67,14 @@ connection_target service_target(std::string conninfo, const std::string& schema
            {"statement_timeout", milliseconds_text(statement_timeout)},
            {"idle_in_transaction_session_timeout", milliseconds_text(idle_in_transaction_timeout)},
            {"synchronous_commit", "on"},
-           // Arrays of any length come as parameters; planning anew for each would cost more than it could gain.
+           // Arrays of any length come as parameters; planning anew for each would cost more than it could gain. A plan
+           // made while a table was empty must still be right when it is large, so whatever reads whole tables is out.
            {"plan_cache_mode", "force_generic_plan"},
+           {"enable_seqscan", "off"},
+           {"enable_bitmapscan", "off"},
+           {"enable_hashjoin", "off"},
+           {"enable_mergejoin", "off"},
+           {"jit", "off"},
            {"client_min_messages", "warning"}}};
 }
 
