@@ -22,14 +22,10 @@ target_compile_options(colloquy_build_settings INTERFACE -Wall -Wextra -Wpedanti
                                                          -Wold-style-cast -Wcast-qual -Wconversion -fno-omit-frame-pointer)
 target_include_directories(colloquy_build_settings INTERFACE ${CMAKE_SOURCE_DIR})
 
-# Optimising, GCC sees copies inside std::string's own operator+ that overlap (12, GCC bug 105651) or leave the object
-# (14); in our code the asan preset finds such copies for certain.
+# Optimising, GCC 12 to 14 see copies inside std::string's own operator+ that overlap or leave the object (GCC bug
+# 105651 and its kin); in our code the asan preset finds such copies for certain.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    target_compile_options(colloquy_build_settings INTERFACE -Wno-restrict)
-  else()
-    target_compile_options(colloquy_build_settings INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
-  endif()
+  target_compile_options(colloquy_build_settings INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
 endif()
 
 # Precompiled headers and ccache agree only with these.
