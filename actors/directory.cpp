@@ -20,6 +20,8 @@ error full_error() {
   return {error_code::overloaded, "too many sessions are in memory; see sessions_resident_max", full_retry};
 }
 
+const error shutting_down{error_code::internal, "the service is shutting down"};
+
 } // namespace
 
 directory::directory(caf::actor_config& config, supervisor_actor supervisor, directory_options options)
@@ -39,7 +41,7 @@ directory::directory(caf::actor_config& config, supervisor_actor supervisor, dir
 }
 
 directory::behavior_type directory::make_behavior() {
-  reader_ = spawn<reader>(supervisor_, options_.request_timeout);
+  start_reader();
   start_writer();
   delayed_send(this, tick_interval, directory_tick{});
   return {[this](create_session& request) { return create(request); },
@@ -63,12 +65,12 @@ directory::behavior_type directory::make_behavior() {
 
 void directory::on_exit() {
   for (auto& waiting : flushes_)
-    waiting.answer.deliver(result<flushed>(error{error_code::internal, "the service is shutting down"}));
+    waiting.answer.deliver(result<flushed>(shutting_down));
   flushes_.clear();
   auto residents = std::exchange(residents_, {});
   for (auto& [key, entry] : residents) {
     for (auto& held : entry.held)
-      held(nullptr);
+      held(shutting_down);
     send_exit(entry.actor, caf::exit_reason::user_shutdown);
   }
   send_exit(writer_, caf::exit_reason::user_shutdown);
@@ -91,11 +93,11 @@ caf::typed_response_promise<result<Value>> directory::route(Request& request) {
   } else if (found->held.size() >= held_requests_max) {
     answer.deliver(result<Value>(error{error_code::overloaded, "too many requests wait for this session", full_retry}));
   } else {
-    found->held.push_back([answer, request = std::move(request)](resident* next) mutable {
+    found->held.push_back([answer, request = std::move(request)](result<resident*> next) mutable {
       if (next)
-        answer.delegate(next->actor, std::move(request));
+        answer.delegate((*next)->actor, std::move(request));
       else
-        answer.deliver(result<Value>(full_error()));
+        answer.deliver(result<Value>(next.failure()));
     });
   }
   return answer;
@@ -150,21 +152,36 @@ void directory::put_to_sleep(resident_map::iterator at) {
     return;
   entry.state = residence::falling_asleep;
   by_use_.splice(by_use_.end(), by_use_, entry.place); // so that the next one in turn is another
-  request(entry.actor, options_.request_timeout, go_to_sleep{})
-      .then([this, key = at->first](sleep_answer answer) { on_sleep_answer(key, answer); },
-            [](const caf::error&) {}); // it died, and session_ended says so
+  ask_to_sleep(at->first, entry.actor);
 }
 
-void directory::on_sleep_answer(const session_key& key, sleep_answer answer) {
+void directory::ask_to_sleep(const session_key& key, const session_actor& actor) {
+  request(actor, options_.request_timeout, go_to_sleep{})
+      .then([this, key, of = actor.id()](sleep_answer answer) { on_sleep_answer(key, of, answer); },
+            [this, key, of = actor.id()](const caf::error& failed) {
+              if (failed != caf::sec::request_timeout)
+                return; // it died, and session_ended says so
+              // It is only slow; what is held for it waits for the answer, so it is asked again.
+              if (auto* entry = find_falling_asleep(key, of))
+                ask_to_sleep(key, entry->actor);
+            });
+}
+
+directory::resident* directory::find_falling_asleep(const session_key& key, caf::actor_id actor) {
   auto at = residents_.find(key);
-  if (at == residents_.end() || at->second.state != residence::falling_asleep)
+  const bool found = at != residents_.end() && at->second.state == residence::falling_asleep;
+  return found && at->second.actor.id() == actor ? &at->second : nullptr;
+}
+
+void directory::on_sleep_answer(const session_key& key, caf::actor_id of, sleep_answer answer) {
+  auto* entry = find_falling_asleep(key, of);
+  if (!entry)
     return;
   if (answer.asleep)
     return end_residence(key);
-  auto& entry = at->second;
-  entry.state = residence::awake;
-  for (auto& held : std::exchange(entry.held, {}))
-    held(&entry);
+  entry->state = residence::awake;
+  for (auto& held : std::exchange(entry->held, {}))
+    held(entry);
 }
 
 void directory::on_session_ended(const session_ended& ended) {
@@ -176,11 +193,45 @@ void directory::on_session_ended(const session_ended& ended) {
 }
 
 void directory::drain(resident_map::iterator at) {
-  at->second.state = residence::draining;
-  request(writer_, options_.request_timeout, barrier{})
-      .then([this, key = at->first](const result<barrier_passed>&) { end_residence(key); },
-            // The writer died too: what it held of this session is gone with both.
-            [this, key = at->first](const caf::error&) { end_residence(key); });
+  auto& entry = at->second;
+  entry.state = residence::draining;
+  entry.held_until = clock().now() + options_.request_timeout;
+  by_use_.splice(by_use_.end(), by_use_, entry.place); // nobody can ask it to make room
+  await_writes_of(at->first);
+}
+
+void directory::await_writes_of(const session_key& key) {
+  // Without the barrier the next incarnation could find less in the log than there will be, and give out offsets twice.
+  // Until a new writer has settled, a batch of its predecessor may still commit.
+  if (!writer_settled_)
+    return draining_.push_back(key);
+  request(writer_, options_.request_timeout + 1s, barrier{})
+      .then(
+          [this, key](const result<barrier_passed>& passed) {
+            if (passed)
+              end_residence(key);
+            else
+              draining_.push_back(key);
+          },
+          [this, key](const caf::error&) { draining_.push_back(key); });
+}
+
+void directory::drain_further() {
+  if (writer_settled_)
+    for (const auto& key : std::exchange(draining_, {}))
+      await_writes_of(key);
+}
+
+void directory::refuse_held_too_long(time_point now) {
+  for (const auto& key : draining_) {
+    auto& entry = residents_.at(key);
+    if (entry.held_until > now)
+      continue;
+    entry.held_until = now + options_.request_timeout;
+    for (auto& held : std::exchange(entry.held, {}))
+      held(error{error_code::database_unavailable,
+                 "what the session wrote before it ended was not durable within the time allowed", 1000ms});
+  }
 }
 
 void directory::end_residence(const session_key& key) {
@@ -194,7 +245,7 @@ void directory::end_residence(const session_key& key) {
     return;
   auto* next = find_or_wake(key);
   for (auto& request : held)
-    request(next);
+    request(next ? result<resident*>(next) : result<resident*>(full_error()));
 }
 
 void directory::on_tick() {
@@ -209,6 +260,8 @@ void directory::on_tick() {
     ++asked;
   }
   expire_flushes(now);
+  refuse_held_too_long(now);
+  drain_further();
   delayed_send(this, tick_interval, directory_tick{});
 }
 
@@ -219,7 +272,16 @@ void directory::start_writer() {
   monitor(writer_);
 }
 
+void directory::start_reader() {
+  reader_ = spawn<reader>(supervisor_, options_.request_timeout);
+  monitor(reader_);
+}
+
 void directory::on_down(const caf::down_msg& down) {
+  if (reader_ && down.source == reader_.address()) {
+    spdlog::error("the reader ended; another one takes over");
+    return start_reader();
+  }
   if (!writer_ || down.source != writer_.address())
     return;
   spdlog::error("the writer ended; another one takes over");
@@ -241,6 +303,7 @@ void directory::resend_answered(caf::actor_id of_writer) {
   writer_settled_ = true;
   for (auto& waiting : std::exchange(flushes_, {}))
     pass_barrier(std::move(waiting));
+  drain_further();
 }
 
 directory::flush_promise directory::flush_all() {
@@ -256,9 +319,11 @@ directory::flush_promise directory::flush_all() {
 void directory::pass_barrier(waiting_flush waiting) {
   request(writer_, options_.request_timeout + 1s, barrier{})
       .then(
-          [waiting](const result<barrier_passed>& passed) mutable {
+          [this, waiting](const result<barrier_passed>& passed) mutable {
             if (passed)
               waiting.answer.deliver(result<flushed>(flushed{passed->sessions_refused}));
+            else if (clock().now() < waiting.deadline)
+              flushes_.push_back(waiting); // the writer ended before its time was up: the next one answers it
             else
               waiting.answer.deliver(result<flushed>(passed.failure()));
           },

@@ -8,12 +8,12 @@
 // and session_finished from sessions, writer_ready from the writer.
 // Ordering: requests for one session reach it in the order in which they came here.
 // Waking: a session is woken once, whoever asks; requests that come while it falls asleep are held (a bounded number)
-//   and go to its next incarnation. A session that died is woken only behind a barrier of the writer, which may still
-//   hold its writes.
+//   and go to its next incarnation. A session that died is woken only behind a barrier of a writer that has settled,
+//   because a writer may still hold its writes; what is asked of it meanwhile waits at most for request_timeout twice.
 // State it owns: who is awake, least recently used first; the writer, the reader, the writer's ledger.
 // Bounds: sessions_resident_max; past it `overloaded`, and the least recently used is asked to sleep.
-// Death of the writer: another is started on the same ledger, and every session sends again what is not durable.
-// Its own death ends sessions, writer and reader.
+// Death of the reader: another is started. Death of the writer: another is started on the same ledger, and every
+// session sends again what is not durable. Its own death ends sessions, writer and reader.
 #pragma once
 
 #include "actors/reader.hpp"
@@ -81,9 +81,10 @@ private:
   struct resident {
     session_actor actor;
     residence state = residence::awake;
-    std::vector<std::function<void(resident*)>> held{}; // null: cannot be served
+    std::vector<std::function<void(result<resident*>)>> held{};
     std::list<session_key>::iterator place;
     time_point last_used;
+    time_point held_until; // while draining: then what is held is refused
   };
   using resident_map = std::unordered_map<session_key, resident>;
 
@@ -93,13 +94,19 @@ private:
   resident* find_or_wake(const session_key& key);
   resident* start_session(const session_key& key, session::origin from);
   void put_to_sleep(resident_map::iterator at);
-  void on_sleep_answer(const session_key& key, sleep_answer answer);
+  void ask_to_sleep(const session_key& key, const session_actor& actor);
+  resident* find_falling_asleep(const session_key& key, caf::actor_id actor);
+  void on_sleep_answer(const session_key& key, caf::actor_id of, sleep_answer answer);
   void on_session_ended(const session_ended& ended);
   void drain(resident_map::iterator at);
+  void await_writes_of(const session_key& key);
+  void drain_further();
+  void refuse_held_too_long(time_point now);
   void end_residence(const session_key& key);
   void on_tick();
   bool is_full();
 
+  void start_reader();
   void start_writer();
   void on_down(const caf::down_msg& down);
   void on_writer_ready();
@@ -119,6 +126,7 @@ private:
   bool writer_settled_ = false;   // it is ready and every session has sent again
   std::size_t resends_under_way_ = 0;
   std::vector<waiting_flush> flushes_; // until the writer is settled
+  std::vector<session_key> draining_;  // those that wait for a settled writer, or to ask it once more
 };
 
 } // namespace colloquy::actors

@@ -49,10 +49,14 @@ caf::typed_response_promise<result<event_page>> reader::read(const read_events& 
             else
               answer.deliver(result<event_page>(events.failure()));
           },
-          [this, answer](const caf::error&) mutable {
+          [this, answer](const caf::error& failed) mutable {
             --under_way_;
-            answer.deliver(result<event_page>(
-                error{error_code::deadline_exceeded, "the read was not answered within the time allowed"}));
+            if (failed == caf::sec::request_timeout)
+              answer.deliver(result<event_page>(
+                  error{error_code::deadline_exceeded, "the read was not answered within the time allowed"}));
+            else // the connection went before it could take the read
+              answer.deliver(result<event_page>(
+                  error{error_code::database_unavailable, "the connection was lost", std::chrono::milliseconds{100}}));
           });
   return answer;
 }

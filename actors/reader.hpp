@@ -5,7 +5,7 @@
 //                                      database_unavailable, deadline_exceeded.
 // Ordering: none between requests; several are under way at once on the pool's shared connections.
 // State it owns: none but the requests under way, a bounded number.
-// Death: the directory ends with it.
+// Death: what was under way is answered as caf::error; the directory starts another one.
 #pragma once
 
 #include "actors/connection_interface.hpp"

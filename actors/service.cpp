@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 // The server ends a statement at its own timeout; the connection waits this much longer before it gives up on both.
 constexpr auto beyond_statement_timeout = 5s;
 
+constexpr std::size_t connections_needed = 2;
+
 std::shared_ptr<const connection_options> make_connection_options(const config::settings& settings,
                                                                   std::string conninfo) {
   auto options = std::make_shared<connection_options>();
@@ -46,6 +48,7 @@ directory_options make_directory_options(const config::settings& settings, proce
   options.writing.batches_in_flight_max = settings.batches_in_flight_max;
   options.writing.batch_timeout = settings.statement_timeout + 2 * beyond_statement_timeout;
   options.writing.barrier_timeout = settings.request_timeout;
+  options.writing.lease_timeout = settings.connect_timeout + 5s; // the pool answers within connect_timeout
   return options;
 }
 
@@ -87,6 +90,11 @@ const std::shared_ptr<byte_budget>& service::budget() const noexcept {
 }
 
 result<std::unique_ptr<service>> service::start(caf::actor_system& system, service_options options) {
+  if (options.settings.pool_max < connections_needed)
+    return error{error_code::invalid_request,
+                 "pool_max is " + std::to_string(options.settings.pool_max) + "; at least " +
+                     std::to_string(connections_needed) +
+                     " are needed: the writer has one of its own, and sessions are read through the others"};
   auto resolved = db::resolve_hosts(options.conninfo);
   if (!resolved)
     return resolved.failure();

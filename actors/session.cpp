@@ -1,54 +1,13 @@
 #include "actors/session.hpp"
 
+#include "actors/session_checks.hpp"
 #include "db/session_queries.hpp"
-#include "messages/content.hpp"
-#include "messages/text_checks.hpp"
-
-#include <spdlog/spdlog.h>
 
 #include <utility>
 
 namespace colloquy::actors {
-namespace {
 
 using namespace std::chrono_literals;
-
-std::optional<error> check_name(const char* field, const std::optional<std::string>& value) {
-  if (!value)
-    return std::nullopt;
-  if (!is_storable_text(*value))
-    return error{error_code::invalid_request, std::string(field) + " must be valid UTF-8 without NUL"};
-  const auto characters = count_characters(*value);
-  if (characters < 1 || characters > limits::name_chars_max)
-    return error{error_code::invalid_request, std::string(field) + " has " + std::to_string(characters) +
-                                                  " characters; 1 to " + std::to_string(limits::name_chars_max) +
-                                                  " are allowed"};
-  return std::nullopt;
-}
-
-std::optional<error> check_creation(const create_session& request) {
-  for (auto problem : {check_name("user_id", request.user_id), check_name("agent_id", request.agent_id),
-                       check_name("external_id", request.external_id)})
-    if (problem)
-      return problem;
-  if (request.title &&
-      (!is_storable_text(*request.title) || count_characters(*request.title) > limits::title_chars_max))
-    return error{error_code::invalid_request, "title must be valid UTF-8 without NUL, at most " +
-                                                  std::to_string(limits::title_chars_max) + " characters"};
-  if (request.metadata.size() > limits::metadata_bytes_max)
-    return error{error_code::payload_too_large, "metadata has " + std::to_string(request.metadata.size()) +
-                                                    " bytes; at most " + std::to_string(limits::metadata_bytes_max) +
-                                                    " are allowed"};
-  if (auto checked = check_json(request.metadata); !checked)
-    return error{error_code::invalid_request, "metadata: " + checked.failure().message};
-  if (auto members = split_object(request.metadata); !members)
-    return error{error_code::invalid_request, "metadata must be a JSON object"};
-  if (request.expires_in && (*request.expires_in < 1s || *request.expires_in > std::chrono::years{10}))
-    return error{error_code::invalid_request, "expires_in must be 1 second to 10 years, or none for never"};
-  return std::nullopt;
-}
-
-} // namespace
 
 session::session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
                  std::shared_ptr<const session_environment> environment)
@@ -63,10 +22,7 @@ session::behavior_type session::make_behavior() {
     wake();
   return {[this](const written& news) { on_written(news); },
           [this](const creation_outcome& outcome) { on_creation(outcome); },
-          [this](const write_refused& refusal) {
-            send(writer_, forget_refusal{key_.id});
-            fail(refusal.why);
-          },
+          [this](const write_refused& refusal) { on_refused(refusal); },
           [this](create_session& request) { return make(request); },
           [this](get_session& request) { return handle<session_record>(request, &session::do_get); },
           [this](append_events& request) { return handle<appended>(request, &session::do_append); },
@@ -98,18 +54,28 @@ session::record_promise session::make(create_session& request) {
     finish(*problem);
     return answer;
   }
+  const auto bytes = creation_bytes(request);
+  auto reservation = byte_reservation::take(environment_->budget, bytes);
+  if (!reservation) {
+    const error full{error_code::overloaded, "too much is accepted and not yet durable", 20ms};
+    answer.deliver(result<session_record>(full));
+    finish(full);
+    return answer;
+  }
   record_.key = key_;
   record_.log = log_id{key_.id.bytes}; // a session's own log; forks will have others
   record_.user_id = std::move(request.user_id);
   record_.agent_id = std::move(request.agent_id);
   record_.external_id = std::move(request.external_id);
-  record_.title = std::move(request.title);
+  if (request.title && !request.title->empty()) // an empty one is none
+    record_.title = std::move(request.title);
   record_.metadata = std::move(request.metadata);
   record_.created_at = record_.updated_at = environment_->now();
   if (request.expires_in)
     record_.expires_at = record_.created_at + *request.expires_in;
 
-  auto write = new_write(nullptr);
+  auto write = new_write(std::move(reservation));
+  write->bytes = bytes;
   write->row = std::make_shared<const session_record>(record_);
   making_ = creation{answer, clock().now() + environment_->request_timeout};
   send_write(std::move(write));
@@ -128,10 +94,10 @@ void session::wake() {
 
 void session::on_stored(const db::unit_outcome& outcome) {
   auto stored = db::decode_session(key_, outcome);
-  if (!stored) {
-    finish(stored.failure()); // a later request may find it
-    return;
-  }
+  if (!stored && making_ && stored.failure().code == error_code::not_found)
+    return finish(name_is_taken()); // the batch that had the row committed, so only this can have kept it out
+  if (!stored)
+    return finish(stored.failure()); // a later request may find it
   const bool was_making = making_.has_value();
   record_ = std::move(stored->record);
   last_turn_ = std::move(stored->last_turn);
@@ -144,12 +110,26 @@ void session::on_stored(const db::unit_outcome& outcome) {
 }
 
 void session::on_creation(const creation_outcome& outcome) {
-  if (!making_)
+  if (phase_ != phase::making)
     return;
   undurable_.clear();
+  undurable_bytes_ = 0;
   if (!outcome.certain) // the batch committed, but whether with our row the lost answer would have said
     return wake();
-  finish({error_code::conflict, "external_id \"" + record_.external_id.value_or("") + "\" is taken"});
+  finish(name_is_taken());
+}
+
+error session::name_is_taken() const {
+  return {error_code::conflict, "external_id \"" + record_.external_id.value_or("") + "\" is taken"};
+}
+
+void session::on_refused(const write_refused& refusal) {
+  send(writer_, forget_refusal{id()});
+  if (phase_ != phase::making)
+    return fail(refusal.why);
+  undurable_.clear(); // nobody knows of the session, so there is nothing to be kept
+  undurable_bytes_ = 0;
+  finish(refusal.why);
 }
 
 void session::finish(error why) {

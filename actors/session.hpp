@@ -15,7 +15,8 @@
 // leaves. Durability: every write is kept until `written`; a durable offset covers all below it. End: a session that
 // does not exist or could not be made answers what it has, says session_finished to the directory
 //   and ends when that says go_to_sleep, so that no request is in its mailbox then.
-// Failure: after write_refused it answers everything with internal and keeps what was not written.
+// Failure: after write_refused it answers everything with internal and keeps what was not written, which it does not
+//   send again.
 // State it owns: the record, the running turn, undurable writes, callers who wait for durability.
 // Death: everything waiting is answered internal. What the writer has, it still writes; the directory lets the next
 //   incarnation wake only behind that.
@@ -96,6 +97,8 @@ private:
   void wake();
   void on_stored(const db::unit_outcome& outcome);
   void on_creation(const creation_outcome& outcome);
+  void on_refused(const write_refused& refusal);
+  error name_is_taken() const;
   void fail(error why);
   void finish(error why);
   void do_get(record_promise& answer, get_session& request);

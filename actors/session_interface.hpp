@@ -66,12 +66,12 @@ struct persist {
 /// Answered when everything that reached the writer before is durable or refused.
 struct barrier {};
 struct barrier_passed {
-  std::size_t sessions_refused = 0; ///< since the writer started
+  std::size_t sessions_refused = 0; ///< since the service started
 };
 
 /// Session to writer: I know that my writes were refused and have stopped sending.
 struct forget_refusal {
-  session_id session;
+  caf::actor_id listener = 0;
 };
 
 } // namespace colloquy::actors

@@ -1,9 +1,7 @@
 // How a session writes: offsets, turns, and what becomes of it.
 #include "actors/session.hpp"
 
-#include "messages/text_checks.hpp"
-
-#include <spdlog/spdlog.h>
+#include "actors/session_checks.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -17,23 +15,6 @@ constexpr auto overload_retry = 20ms;
 
 // What a turn's start or end adds of its own.
 constexpr std::size_t status_event_bytes = limits::event_overhead_bytes + 128;
-
-std::optional<error> check_event(const event_input& input) {
-  if (input.data.size() > limits::event_bytes_max)
-    return error{error_code::payload_too_large, "an event has " + std::to_string(input.data.size()) +
-                                                    " bytes; at most " + std::to_string(limits::event_bytes_max) +
-                                                    " are allowed"};
-  const bool storable = is_storable_text(input.data) && is_storable_text(input.source) &&
-                        is_storable_text(input.trace_id) && is_storable_text(input.tool_call_id) &&
-                        std::all_of(input.tool_call_ids.begin(), input.tool_call_ids.end(), is_storable_text);
-  if (!storable)
-    return error{error_code::invalid_request, "an event's text must be valid UTF-8 without NUL"};
-  if (input.tokens && *input.tokens < 0)
-    return error{error_code::invalid_request, "tokens is " + std::to_string(*input.tokens) + "; 0 or more is allowed"};
-  if ((input.kind == event_kind::message) != (input.role != message_role::none))
-    return error{error_code::invalid_request, "a message has a role, other events have none"};
-  return std::nullopt;
-}
 
 /// The data of the status event that a turn's start and end write.
 std::string turn_status_json(const turn_record& turn) {
@@ -72,6 +53,9 @@ result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector
       return *problem;
     bytes += input.cost_bytes();
   }
+  if (bytes > append_bytes_max)
+    return error{error_code::payload_too_large, "an append of " + std::to_string(bytes) + " bytes; at most " +
+                                                    std::to_string(append_bytes_max) + " are allowed"};
   if (undurable_bytes_ + bytes > environment_->session_undurable_bytes_max)
     return error{error_code::overloaded, "too much of this session is not yet durable", overload_retry};
   if (given && given->bytes() >= bytes)
@@ -110,8 +94,8 @@ void session::do_begin_turn(turn_promise& answer, start_turn& request) {
   if (last_turn_ && last_turn_->status == turn_status::running)
     return reply(answer,
                  error{error_code::turn_in_progress, "turn " + std::to_string(last_turn_->number) + " is running"});
-  if (!is_storable_text(request.trace_id) || request.trace_id.size() > limits::name_chars_max)
-    return reply(answer, error{error_code::invalid_request, "trace_id must be valid UTF-8"});
+  if (auto problem = check_trace_id(request.trace_id))
+    return reply(answer, *problem);
   auto reservation = admit(request.events, request.reservation, status_event_bytes);
   if (!reservation)
     return reply(answer, reservation.failure());
@@ -134,8 +118,8 @@ void session::do_finish_turn(turn_promise& answer, end_turn& request) {
   if (!counted && request.outcome != turn_status::cancelled)
     return reply(answer, error{error_code::invalid_request, "a turn ends as completed, failed or cancelled"});
   const auto usage = request.usage.value_or(token_usage{});
-  if (usage.input_tokens < 0 || usage.output_tokens < 0)
-    return reply(answer, error{error_code::invalid_request, "usage must be 0 or more"});
+  if (auto problem = check_usage(usage, record_.total_tokens))
+    return reply(answer, *problem);
   if (last_turn_ && last_turn_->id == request.turn && last_turn_->status == request.outcome)
     return reply(answer, *last_turn_); // asked again
   if (!is_running(request.turn))
@@ -235,6 +219,8 @@ resent session::resend(const resend_undurable& request) {
   if (writer_ == request.writer) // started after that writer was; it has everything already
     return {};
   writer_ = request.writer;
+  if (phase_ == phase::failed) // it would only be refused again
+    return {};
   for (const auto& write : undurable_)
     send(writer_, persist{write, caf::actor_cast<write_listener>(this)});
   return {};

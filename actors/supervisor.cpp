@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr auto tick_interval = 250ms;
 constexpr auto connect_delay_first = 50ms;
 constexpr auto connect_delay_max = 5000ms; // a returning database is found within this
+constexpr auto lasting = 1000ms;           // a connection that is lost sooner counts as one that could not be made
 
 std::chrono::milliseconds with_jitter(std::chrono::milliseconds delay) {
   thread_local std::minstd_rand generator{std::random_device{}()};
@@ -93,8 +94,8 @@ void supervisor::on_ready(const connection_ready& ready) {
   if (found == slots_.end())
     return;
   found->second.ready = true;
+  found->second.ready_since = clock().now();
   found->second.backend_pid = ready.backend_pid;
-  connect_delay_ = connect_delay_first;
   last_failure_.clear();
   spdlog::debug("connection {} is ready, backend {}", ready.slot, ready.backend_pid);
   serve_waiters();
@@ -105,15 +106,17 @@ void supervisor::on_failed(const connection_failed& failed) {
   if (found == slots_.end())
     return;
   const bool was_ready = found->second.ready;
+  const bool had_lasted = has_lasted(found->second);
   slots_.erase(found);
   last_failure_ = failed.why.message;
   if (was_ready) {
     spdlog::warn("connection {} lost: {}", failed.slot, failed.why.message);
-    schedule_fill(0ms);
-    return;
+    if (had_lasted)
+      return schedule_fill(0ms);
+  } else {
+    spdlog::warn("cannot connect to the database, next try in about {} ms: {}", connect_delay_.count(),
+                 failed.why.message);
   }
-  spdlog::warn("cannot connect to the database, next try in about {} ms: {}", connect_delay_.count(),
-               failed.why.message);
   schedule_fill(with_jitter(connect_delay_));
   connect_delay_ = std::min(connect_delay_ * 2, std::chrono::milliseconds{connect_delay_max});
 }
@@ -134,8 +137,14 @@ void supervisor::on_down(const caf::down_msg& down) {
   }
 }
 
+bool supervisor::has_lasted(const slot& entry) {
+  return entry.ready && clock().now() - entry.ready_since >= lasting;
+}
+
 void supervisor::on_tick() {
   const auto now = clock().now();
+  if (std::any_of(slots_.begin(), slots_.end(), [this](const auto& entry) { return has_lasted(entry.second); }))
+    connect_delay_ = connect_delay_first;
   while (!waiting_units_.empty() && waiting_units_.front().deadline <= now) {
     waiting_units_.front().answer.deliver(failed_outcome(why_unavailable()));
     waiting_units_.pop_front();

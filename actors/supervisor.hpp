@@ -9,8 +9,8 @@
 //   connection_ready, connection_failed from its connections.
 // Ordering: leases first come, first served; units of one asker may run on different connections.
 // State it owns: the slots, the queues of those who wait, the delay before the next try to connect.
-// Death of a connection: its slot is filled again after a delay that grows while connecting fails (with jitter), for
-// ever. Its own death ends the connections.
+// Death of a connection: its slot is filled again after a delay that grows while connecting fails, or connections are
+// lost as soon as they are made (with jitter), for ever. Its own death ends the connections.
 #pragma once
 
 #include "actors/connection.hpp"
@@ -62,6 +62,7 @@ private:
     connection_internal connection;
     std::int32_t backend_pid = 0;
     bool ready = false;
+    time_point ready_since{};
     caf::actor_addr leaseholder{};
     bool is_leased() const noexcept { return static_cast<bool>(leaseholder); }
   };
@@ -86,6 +87,7 @@ private:
   void fill();
   void add_slot();
   void schedule_fill(std::chrono::milliseconds delay);
+  bool has_lasted(const slot& entry);
   void serve_waiters();
   slot* pick_shared();
   slot* pick_for_lease();

@@ -30,7 +30,7 @@ writer::writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger,
 writer::behavior_type writer::make_behavior() {
   acquire();
   return {[this](persist& request) { take(request); }, [this](barrier request) { return wait_for(request); },
-          [this](const forget_refusal& request) { refused_.erase(request.session); },
+          [this](const forget_refusal& request) { refused_.erase(request.listener); },
           [this](writer_tick) { on_tick(); },
           [this](writer_retry) {
             if (phase_ != phase::pausing)
@@ -54,7 +54,10 @@ void writer::on_exit() {
 }
 
 void writer::take(persist& request) {
+  if (refused_.contains(request.listener.id()))
+    return; // sent before it knew
   if (phase_ == phase::fenced) {
+    ledger_->refused.insert(request.write->session.id);
     send(request.listener, write_refused{request.write->number, {error_code::internal, "another process writes here"}});
     return;
   }
@@ -64,14 +67,19 @@ void writer::take(persist& request) {
 
 writer::barrier_promise writer::wait_for(barrier) {
   auto answer = make_response_promise<result<barrier_passed>>();
-  if (barriers_.empty())
-    delayed_send(this, tick_interval, writer_tick{});
+  schedule_tick();
   barriers_.push_back({answer, last_ticket_, clock().now() + options_.barrier_timeout});
   answer_barriers();
   return answer;
 }
 
+void writer::schedule_tick() {
+  if (!std::exchange(tick_scheduled_, true))
+    delayed_send(this, tick_interval, writer_tick{});
+}
+
 void writer::on_tick() {
+  tick_scheduled_ = false;
   const auto now = clock().now();
   while (!barriers_.empty() && barriers_.front().deadline <= now) {
     barriers_.front().answer.deliver(result<barrier_passed>(
@@ -79,7 +87,7 @@ void writer::on_tick() {
     barriers_.pop_front();
   }
   if (!barriers_.empty())
-    delayed_send(this, tick_interval, writer_tick{});
+    schedule_tick();
 }
 
 void writer::pump() {
@@ -89,9 +97,7 @@ void writer::pump() {
         return; // one at a time, so that a refusal names its batch
       auto group = std::move(isolated_.front());
       isolated_.pop_front();
-      std::erase_if(group, [this](const auto& entry) { return refused_.contains(entry.write->session.id); });
-      if (!group.empty())
-        send_batch(std::move(group), true);
+      send_batch(std::move(group), true);
       continue;
     }
     auto writes = gather();
@@ -109,10 +115,6 @@ std::vector<queued_write> writer::gather() {
   const std::string* last_tenant = nullptr;
   while (!queue_.empty()) {
     auto& next = queue_.front();
-    if (!refused_.empty() && refused_.contains(next.write->session.id)) {
-      queue_.pop_front();
-      continue;
-    }
     const auto& tenant = next.write->session.tenant.text();
     if (!last_tenant || *last_tenant != tenant)
       tenants.insert(tenant);
@@ -210,7 +212,7 @@ void writer::answer_barriers() {
     return;
   const auto oldest = oldest_ticket();
   while (!barriers_.empty() && barriers_.front().through_ticket < oldest) {
-    barriers_.front().answer.deliver(result<barrier_passed>(barrier_passed{refused_count_}));
+    barriers_.front().answer.deliver(result<barrier_passed>(barrier_passed{ledger_->refused.size()}));
     barriers_.pop_front();
   }
 }

@@ -13,8 +13,8 @@
 //   batch_bytes_max bytes and batch_tenants_max tenants; batches_in_flight_max are under way on one connection.
 // After a failure it waits until every batch in flight is answered, then
 //   data             the batch is halved by session, and a lone session's by write, until the write at fault is alone:
-//   its
-//                    session is told write_refused; all others are written.
+//                    its session is told write_refused and nothing of it that comes after is written, so that its log
+//                    has no hole; all others are written.
 //   connection lost  another connection is leased, the old backend ended, the row claimed: its seq says which batches
 //                    committed; the others are sent again.
 //   fence            another process owns the row: nothing more is written, every session is told so.
@@ -55,6 +55,9 @@ struct writer_options {
   std::size_t batches_in_flight_max = 2;
   std::chrono::milliseconds batch_timeout{}; ///< for the answer to one batch; longer than the server's own timeout
   std::chrono::milliseconds barrier_timeout{};
+  /// For the answer to a lease: longer than the pool makes its askers wait. This only guards against a pool that is
+  /// gone, because a lease that comes too late would never be returned.
+  std::chrono::milliseconds lease_timeout{60'000};
 };
 
 using writer_internal = writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>>;
@@ -84,6 +87,7 @@ private:
   // Sending (writer.cpp)
   void pump();
   std::vector<queued_write> gather();
+  void schedule_tick();
   void send_batch(std::vector<queued_write> writes, bool isolated);
   void on_outcome(std::int64_t seq, db::unit_outcome outcome);
   void commit(const batch_in_flight& batch, const db::unit_outcome* outcome);
@@ -100,8 +104,10 @@ private:
   void settle();
   void settle_committed(std::int64_t committed_seq);
   void requeue_in_flight();
-  void isolate_front();
+  void isolate(batch_in_flight batch);
   void refuse(const batch_in_flight& batch);
+  void drop_writes_of(caf::actor_id listener);
+  void release_connection();
   void stop_fenced(const std::string& what);
   void pause();
   void resume_running();
@@ -118,8 +124,8 @@ private:
   std::uint64_t last_ticket_ = 0;
   std::deque<queued_write> queue_;
   std::deque<std::vector<queued_write>> isolated_; // to be sent one at a time, before the queue
-  std::unordered_set<session_id> refused_;
-  std::size_t refused_count_ = 0;
+  std::unordered_set<caf::actor_id> refused_;      // session actors that were told and may not have stopped sending yet
+  bool tick_scheduled_ = false;
   std::deque<waiting_barrier> barriers_;
   std::chrono::milliseconds delay_;
 };

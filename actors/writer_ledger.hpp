@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 namespace colloquy::actors {
@@ -35,6 +36,7 @@ struct writer_ledger {
   std::int32_t backend_pid = 0;
   int claims_unknown = 0; ///< claims without an answer: each may have raised the epoch
   std::deque<batch_in_flight> in_flight;
+  std::unordered_set<session_id> refused{}; ///< sessions that stopped since the service started
 };
 
 } // namespace colloquy::actors

@@ -16,9 +16,6 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds delay_first{20};
 constexpr std::chrono::milliseconds delay_max{2000};
 
-// An answer to a lease may take as long as the pool allows; this only guards against a pool that is gone.
-constexpr auto lease_timeout = 60s;
-
 bool is_claim_conflict(const db::db_failure& failure) {
   return failure.kind == db::failure_kind::fence || failure.sqlstate == "23505";
 }
@@ -27,11 +24,9 @@ bool is_claim_conflict(const db::db_failure& failure) {
 
 void writer::acquire() {
   phase_ = phase::leasing;
-  if (connection_)
-    send_exit(connection_, caf::exit_reason::user_shutdown);
-  connection_ = nullptr;
+  release_connection();
   const auto generation = ++connection_generation_;
-  request(supervisor_, lease_timeout, lease_connection{"writer"})
+  request(supervisor_, options_.lease_timeout, lease_connection{"writer"})
       .then(
           [this, generation](result<leased_connection>& leased) {
             if (generation != connection_generation_)
@@ -96,7 +91,7 @@ void writer::on_claim(const db::unit_outcome& outcome) {
     if (is_claim_conflict(failure))
       return stop_fenced(failure.message);
     spdlog::warn("the writer cannot claim its row: {}", failure.message);
-    connection_ = nullptr;
+    release_connection(); // it may be well, and would stay leased for ever
     return pause();
   }
   auto claimed = db::decode_claim(outcome);
@@ -140,12 +135,14 @@ void writer::settle() {
   }
   const auto first = *in_flight.front().failure;
   switch (first.kind) {
-  case db::failure_kind::data:
-    spdlog::warn("a batch of {} writes was refused for its data, SQLSTATE {}", in_flight.front().writes.size(),
-                 first.sqlstate);
-    isolate_front();
-    requeue_in_flight();
+  case db::failure_kind::data: {
+    auto refused = std::move(ledger_->in_flight.front());
+    ledger_->in_flight.pop_front();
+    spdlog::warn("a batch of {} writes was refused for its data, SQLSTATE {}", refused.writes.size(), first.sqlstate);
+    requeue_in_flight(); // before a refusal, which drops what its session has sent after
+    isolate(std::move(refused));
     return resume_running();
+  }
   case db::failure_kind::fence:
     return stop_fenced(first.message);
   default:
@@ -168,9 +165,7 @@ void writer::requeue_in_flight() {
   }
 }
 
-void writer::isolate_front() {
-  auto batch = std::move(ledger_->in_flight.front());
-  ledger_->in_flight.pop_front();
+void writer::isolate(batch_in_flight batch) {
   if (batch.writes.size() == 1)
     return refuse(batch);
 
@@ -200,8 +195,9 @@ void writer::refuse(const batch_in_flight& batch) {
   const auto& write = *entry.write;
   spdlog::error("session {} of tenant {} stops: the database refused its write {} (SQLSTATE {})",
                 write.session.id.to_string(), write.session.tenant.text(), write.number, batch.failure->sqlstate);
-  refused_.insert(write.session.id);
-  ++refused_count_;
+  refused_.insert(entry.listener.id());
+  ledger_->refused.insert(write.session.id);
+  drop_writes_of(entry.listener.id());
   send(entry.listener,
        write_refused{write.number,
                      {error_code::internal, "the database refused an event of this session (SQLSTATE " +
@@ -209,17 +205,33 @@ void writer::refuse(const batch_in_flight& batch) {
   answer_barriers();
 }
 
+void writer::drop_writes_of(caf::actor_id listener) {
+  const auto is_its = [listener](const queued_write& entry) { return entry.listener.id() == listener; };
+  std::erase_if(queue_, is_its);
+  for (auto& group : isolated_)
+    std::erase_if(group, is_its);
+  std::erase_if(isolated_, [](const auto& group) { return group.empty(); });
+}
+
+void writer::release_connection() {
+  if (connection_)
+    send_exit(connection_, caf::exit_reason::user_shutdown);
+  connection_ = nullptr;
+}
+
 void writer::stop_fenced(const std::string& what) {
   spdlog::critical("this process no longer owns its writer; nothing more is written: {}", what);
   phase_ = phase::fenced;
+  release_connection();
   requeue_in_flight();
   const error why{error_code::internal, "another process writes here"};
-  for (auto& group : isolated_)
-    for (auto& entry : group)
-      send(entry.listener, write_refused{entry.write->number, why});
-  for (auto& entry : queue_)
+  const auto stop = [&](const queued_write& entry) {
+    ledger_->refused.insert(entry.write->session.id);
     send(entry.listener, write_refused{entry.write->number, why});
-  refused_count_ += queue_.size();
+  };
+  for (const auto& group : isolated_)
+    std::for_each(group.begin(), group.end(), stop);
+  std::for_each(queue_.begin(), queue_.end(), stop);
   isolated_.clear();
   queue_.clear();
   answer_barriers();

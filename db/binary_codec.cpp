@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <limits>
 
 namespace colloquy::db {
 namespace {
@@ -83,7 +84,10 @@ uuid_bytes decode_uuid(std::string_view bytes) noexcept {
   return out;
 }
 timestamp decode_timestamp(std::string_view bytes) noexcept {
-  return timestamp{std::chrono::microseconds{decode_int8(bytes) + postgres_epoch_us}};
+  const auto since_2000 = decode_int8(bytes);
+  if (since_2000 > std::numeric_limits<std::int64_t>::max() - postgres_epoch_us) // 'infinity'
+    return timestamp::max();
+  return timestamp{std::chrono::microseconds{since_2000 + postgres_epoch_us}};
 }
 
 std::optional<std::vector<std::string>> decode_text_array(std::string_view bytes) {

@@ -38,7 +38,7 @@ std::string encode_int8(std::int64_t value);
 std::string encode_uuid(const uuid_bytes& value);
 std::string encode_timestamp(timestamp value);
 
-/// Undefined unless the bytes have the type's length.
+/// Undefined unless the bytes have the type's length. The timestamp 'infinity' is the last there is.
 std::int16_t decode_int2(std::string_view bytes) noexcept;
 std::int32_t decode_int4(std::string_view bytes) noexcept;
 std::int64_t decode_int8(std::string_view bytes) noexcept;

@@ -25,6 +25,8 @@ failure_kind classify_sqlstate(std::string_view sqlstate) noexcept {
     return failure_kind::fence;
   if (sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P05") // terminated, crash, idle session timeout
     return failure_kind::connection_lost;
+  if (sqlstate == "25P03" || sqlstate == "25P04") // idle in transaction, or a transaction, for too long
+    return failure_kind::connection_lost;
   if (sqlstate == "40003") // statement completion unknown
     return failure_kind::connection_lost;
 

@@ -1,0 +1,141 @@
+#include "actors/session_checks.hpp"
+
+#include "messages/content.hpp"
+#include "messages/text_checks.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <string>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::optional<error> check_name(const char* field, const std::optional<std::string>& value) {
+  if (!value)
+    return std::nullopt;
+  if (!is_storable_text(*value))
+    return error{error_code::invalid_request, std::string(field) + " must be valid UTF-8 without NUL"};
+  const auto characters = count_characters(*value);
+  if (characters < 1 || characters > limits::name_chars_max)
+    return error{error_code::invalid_request, std::string(field) + " has " + std::to_string(characters) +
+                                                  " characters; 1 to " + std::to_string(limits::name_chars_max) +
+                                                  " are allowed"};
+  return std::nullopt;
+}
+
+/// Whether a JSON number would be written without exponent in few enough digits.
+bool is_moderate(std::string_view number) {
+  const auto mantissa = number.substr(0, number.find_first_of("eE"));
+  const auto point = std::min(mantissa.find('.'), mantissa.size());
+  const auto fraction = mantissa.size() - point;
+  std::size_t shift = 0;
+  bool is_negative = false;
+  if (mantissa.size() < number.size()) {
+    auto exponent = number.substr(mantissa.size() + 1);
+    is_negative = exponent.starts_with('-');
+    if (is_negative || exponent.starts_with('+'))
+      exponent.remove_prefix(1);
+    const auto read = std::from_chars(exponent.data(), exponent.data() + exponent.size(), shift);
+    if (read.ec != std::errc{})
+      return false;
+  }
+  return shift <= metadata_digits_max && point + (is_negative ? 0 : shift) <= metadata_digits_max &&
+         fraction + (is_negative ? shift : 0) <= metadata_digits_max;
+}
+
+/// Of valid JSON.
+bool has_moderate_numbers(std::string_view json) {
+  constexpr std::string_view number_characters = "+-.0123456789eE";
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    if (json[at] == '"') {
+      for (++at; json[at] != '"'; ++at)
+        at += json[at] == '\\' ? 1 : 0;
+    } else if (json[at] == '-' || (json[at] >= '0' && json[at] <= '9')) {
+      const auto end = std::min(json.find_first_not_of(number_characters, at), json.size());
+      if (!is_moderate(json.substr(at, end - at)))
+        return false;
+      at = end - 1;
+    }
+  }
+  return true;
+}
+
+std::optional<error> check_metadata(const std::string& metadata) {
+  if (metadata.size() > limits::metadata_bytes_max)
+    return error{error_code::payload_too_large, "metadata has " + std::to_string(metadata.size()) + " bytes; at most " +
+                                                    std::to_string(limits::metadata_bytes_max) + " are allowed"};
+  if (auto checked = check_json(metadata); !checked)
+    return error{error_code::invalid_request, "metadata: " + checked.failure().message};
+  if (auto members = split_object(metadata); !members)
+    return error{error_code::invalid_request, "metadata must be a JSON object"};
+  if (!has_moderate_numbers(metadata))
+    return error{error_code::invalid_request, "metadata: a number may have at most " +
+                                                  std::to_string(metadata_digits_max) +
+                                                  " digits before its point and after it, written without exponent"};
+  return std::nullopt;
+}
+
+} // namespace
+
+std::optional<error> check_creation(const create_session& request) {
+  if (request.tenant.text().empty()) // row level security would refuse the whole batch, each time it is sent
+    return error{error_code::invalid_request, "a session needs a tenant"};
+  for (auto problem : {check_name("user_id", request.user_id), check_name("agent_id", request.agent_id),
+                       check_name("external_id", request.external_id)})
+    if (problem)
+      return problem;
+  if (request.title &&
+      (!is_storable_text(*request.title) || count_characters(*request.title) > limits::title_chars_max))
+    return error{error_code::invalid_request, "title must be valid UTF-8 without NUL, at most " +
+                                                  std::to_string(limits::title_chars_max) + " characters"};
+  if (auto problem = check_metadata(request.metadata))
+    return problem;
+  if (request.expires_in && (*request.expires_in < 1s || *request.expires_in > std::chrono::years{10}))
+    return error{error_code::invalid_request, "expires_in must be 1 second to 10 years, or none for never"};
+  return std::nullopt;
+}
+
+std::optional<error> check_event(const event_input& input) {
+  if (input.data.size() > limits::event_bytes_max)
+    return error{error_code::payload_too_large, "an event has " + std::to_string(input.data.size()) +
+                                                    " bytes; at most " + std::to_string(limits::event_bytes_max) +
+                                                    " are allowed"};
+  const bool storable = is_storable_text(input.data) && is_storable_text(input.source) &&
+                        is_storable_text(input.trace_id) && is_storable_text(input.tool_call_id) &&
+                        std::all_of(input.tool_call_ids.begin(), input.tool_call_ids.end(), is_storable_text);
+  if (!storable)
+    return error{error_code::invalid_request, "an event's text must be valid UTF-8 without NUL"};
+  if (input.tokens && *input.tokens < 0)
+    return error{error_code::invalid_request, "tokens is " + std::to_string(*input.tokens) + "; 0 or more is allowed"};
+  if ((input.kind == event_kind::message) != (input.role != message_role::none))
+    return error{error_code::invalid_request, "a message has a role, other events have none"};
+  return std::nullopt;
+}
+
+std::optional<error> check_usage(const token_usage& usage, std::int64_t total_tokens) {
+  for (const auto tokens : {usage.input_tokens, usage.output_tokens})
+    if (tokens < 0 || tokens > turn_tokens_max)
+      return error{error_code::invalid_request, "usage of " + std::to_string(tokens) + " tokens; 0 to " +
+                                                    std::to_string(turn_tokens_max) + " is allowed"};
+  if (total_tokens > std::numeric_limits<std::int64_t>::max() - 2 * turn_tokens_max)
+    return error{error_code::invalid_request, "the session's tokens cannot be summed any more"};
+  return std::nullopt;
+}
+
+std::optional<error> check_trace_id(std::string_view trace_id) {
+  if (is_storable_text(trace_id) && trace_id.size() <= limits::name_chars_max)
+    return std::nullopt;
+  return error{error_code::invalid_request, "trace_id must be valid UTF-8 without NUL, at most " +
+                                                std::to_string(limits::name_chars_max) + " bytes"};
+}
+
+std::size_t creation_bytes(const create_session& request) noexcept {
+  const auto size = [](const std::optional<std::string>& text) { return text ? text->size() : 0; };
+  return limits::event_overhead_bytes + request.user_id.size() + size(request.agent_id) + size(request.external_id) +
+         size(request.title) + request.metadata.size();
+}
+
+} // namespace colloquy::actors

@@ -1,0 +1,35 @@
+// What a session refuses before it accepts: whatever the database could refuse later, when it could only stop the
+// session and delay everybody else's batch.
+#pragma once
+
+#include "messages/error.hpp"
+#include "messages/requests.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace colloquy::actors {
+
+/// Of one append, all events together. An array parameter and a message to the server end at 1 GiB, and quoting can
+/// double the tool calls' ids.
+inline constexpr std::size_t append_bytes_max = std::size_t{256} << 20;
+
+/// Of one turn, each way: far above any model's and far below what the sums in a bigint could overflow with.
+inline constexpr std::int64_t turn_tokens_max = 1'000'000'000'000;
+
+/// Digits before and after the point of a number in metadata, which is kept as jsonb: every double has fewer, numeric
+/// could hold little more than 16,383 after the point, and reading writes them all out.
+inline constexpr std::size_t metadata_digits_max = 400;
+
+std::optional<error> check_creation(const create_session& request);
+std::optional<error> check_event(const event_input& input);
+std::optional<error> check_usage(const token_usage& usage, std::int64_t total_tokens);
+std::optional<error> check_trace_id(std::string_view trace_id);
+
+/// What the row of a session to be made reserves of the budget.
+std::size_t creation_bytes(const create_session& request) noexcept;
+
+} // namespace colloquy::actors
