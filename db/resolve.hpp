@@ -8,9 +8,10 @@
 namespace colloquy::db {
 
 /// The same connection as key=value text, in which every host name has its address (`hostaddr`) beside it; the name
-/// stays for TLS. Hosts that are addresses or unix sockets are left alone. Of several addresses the first is taken.
-/// Blocks for as long as the resolver does. Errors: invalid_request for a text that libpq cannot read (its own words,
-/// which do not repeat the text); database_unavailable for a name that cannot be found.
+/// stays for TLS. Hosts that are addresses or unix sockets are left alone. A host of several addresses becomes as many
+/// entries, which libpq tries in turn. Blocks for as long as the resolver does. Errors: invalid_request for a text that
+/// libpq cannot read (without its words, which repeat parts of the text); database_unavailable for a name that cannot
+/// be found.
 result<std::string> resolve_hosts(const std::string& conninfo);
 
 } // namespace colloquy::db
