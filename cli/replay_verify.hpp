@@ -35,7 +35,7 @@ private:
   void complain(std::string what);
 
   struct stranger {
-    event_offset offset;
+    event_offset offset = 0;
     event_input input; ///< of the first few
   };
 

@@ -18,7 +18,7 @@ signal_watch::signal_watch() {
 
 signal_watch::~signal_watch() {
   stopping_ = true;
-  pthread_kill(thread_.native_handle(), SIGTERM); // to the thread alone: wakes it
+  pthread_kill(thread_.native_handle(), SIGINT); // to the thread alone: wakes it
   thread_.join();
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }

@@ -83,8 +83,10 @@ private:
     auto answer = make_response_promise<result<Answer>>();
     const auto number = ++store_->requests;
     store_->notice(number);
-    if (store_->swallow(number))
-      return swallowed_.emplace_back(std::move(answer)), answer;
+    if (store_->swallow(number)) {
+      swallowed_.emplace_back(answer);
+      return answer;
+    }
     if (auto refused = store_->refuse(number))
       answer.deliver(result<Answer>(*refused));
     else

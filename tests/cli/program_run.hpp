@@ -30,9 +30,10 @@ inline std::string text_of(const std::filesystem::path& path) {
 class program_run {
 public:
   explicit program_run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), COLLOQUY_PROGRAM);
-    std::vector<std::string> environment{"PATH=" + std::string(std::getenv("PATH")), "HOME=" + dir_.path().string(),
-                                         "LC_ALL=C.UTF-8"};
+    arguments.insert(arguments.begin(), std::string(COLLOQUY_PROGRAM));
+    const char* const path = std::getenv("PATH");
+    std::vector<std::string> environment{std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin"),
+                                         "HOME=" + dir_.path().string(), "LC_ALL=C.UTF-8"};
     auto argv = pointers(arguments);
     auto envp = pointers(environment);
     posix_spawn_file_actions_t actions;
@@ -76,6 +77,7 @@ public:
 private:
   static std::vector<char*> pointers(std::vector<std::string>& words) {
     std::vector<char*> all;
+    all.reserve(words.size() + 1);
     for (auto& word : words)
       all.push_back(word.data());
     all.push_back(nullptr);

@@ -13,6 +13,7 @@ struct replayed : replay_fixture {
   replayed() {
     plan.copies = 2;
     std::vector<std::string> lines;
+    lines.reserve(10);
     for (int i = 0; i < 10; ++i)
       lines.push_back(line_of("c" + std::to_string(i), "suatauua"));
     write_lines(lines);

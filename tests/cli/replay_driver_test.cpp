@@ -28,6 +28,7 @@ std::size_t most_at_once(const std::vector<session_id>& asked) {
 
 std::vector<std::string> many_lines(int count) {
   std::vector<std::string> lines;
+  lines.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i)
     lines.push_back(line_of("c" + std::to_string(i), "suatauua"));
   return lines;

@@ -160,7 +160,7 @@ TEST_CASE("an unmigrated database is refused until it is migrated") {
 
   program_run migrating({"migrate", "--json", "--database", database.owner_conninfo()});
   REQUIRE(migrating.wait() == 0);
-  CHECK(report_of(migrating)["applied"].size() >= 1);
+  CHECK_FALSE(report_of(migrating)["applied"].empty());
   program_run again({"migrate", "--database", database.owner_conninfo()});
   REQUIRE(again.wait() == 0);
   CHECK_THAT(again.out(), ContainsSubstring("nothing to apply"));

@@ -41,6 +41,7 @@ TEST_CASE("ids of many threads differ") {
   std::vector<std::vector<session_id>> made(threads);
   {
     std::vector<std::jthread> running;
+    running.reserve(threads);
     for (auto& ids : made)
       running.emplace_back([&ids] {
         for (std::size_t i = 0; i < each; ++i)
