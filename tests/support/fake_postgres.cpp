@@ -74,6 +74,11 @@ std::int64_t fake_postgres::turn_count(session_id id) const {
   return found == tables_.sessions.end() ? -1 : found->second.record.turn_count;
 }
 
+std::int64_t fake_postgres::total_tokens(session_id id) const {
+  auto found = tables_.sessions.find(id.bytes);
+  return found == tables_.sessions.end() ? -1 : found->second.record.total_tokens;
+}
+
 std::string fake_postgres::turn_status(session_id id, std::int64_t number) const {
   auto found = tables_.sessions.find(id.bytes);
   if (found == tables_.sessions.end() || !found->second.turns.contains(number))
@@ -142,8 +147,12 @@ std::optional<db_failure> fake_postgres::apply(const db::statement_call& call, t
   } else if (name == "count_turns") {
     const auto ids = elements(call.parameters[1]);
     const auto turns = elements(call.parameters[2]);
-    for (std::size_t i = 0; i < ids.size(); ++i)
-      to.sessions.at(db::decode_uuid(*ids[i])).record.turn_count += db::decode_int8(*turns[i]);
+    const auto tokens = elements(call.parameters[3]);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      auto& record = to.sessions.at(db::decode_uuid(*ids[i])).record;
+      record.turn_count += db::decode_int8(*turns[i]);
+      record.total_tokens += db::decode_int8(*tokens[i]);
+    }
   } else if (name == "read_session") {
     answer = read_session(call);
   } else if (name == "read_log") {
@@ -231,7 +240,7 @@ db::rows fake_postgres::read_session(const db::statement_call& call) const {
                                               db::encode_timestamp({}),
                                               none,
                                               db::encode_int8(record.turn_count),
-                                              db::encode_int8(0),
+                                              db::encode_int8(record.total_tokens),
                                               db::encode_int8(1),
                                               "{}",
                                               db::encode_int8(last)};
@@ -321,11 +330,14 @@ public:
     return {[this](actors::run_unit& request) -> db::unit_outcome {
               if (pool_->is_away)
                 return {{}, db_failure{failure_kind::wait, "", "no connection"}};
+              note_wake(request.work);
               return pool_->run(request.work);
             },
             [this](const actors::lease_connection&) -> result<actors::leased_connection> {
               if (pool_->is_away)
                 return error{error_code::database_unavailable, "no connection"};
+              if (pool_->connection_ && !pool_->current_->is_broken)
+                ++pool_->leases_kept_;
               ++pool_->leases_;
               pool_->leaseholder_ = current_sender();
               // Ending the old backend: what it has not run by now it never will.
@@ -339,6 +351,15 @@ public:
   }
 
 private:
+  void note_wake(const db::unit& work) {
+    const auto& call = work.calls.back();
+    if (std::string_view(call.what->name) != "read_session")
+      return;
+    auto& waking = pool_->wakes_[db::decode_uuid(*call.parameters[1])];
+    ++waking.count;
+    waking.session = current_sender();
+  }
+
   fake_pool* pool_;
 };
 

@@ -35,7 +35,11 @@ public:
   /// The log of a session, in order of insertion.
   const std::vector<stored_event>& log(session_id id) const;
   std::int64_t turn_count(session_id id) const;
+  std::int64_t total_tokens(session_id id) const;
   std::string turn_status(session_id id, std::int64_t number) const;
+  bool has_external_id(const std::string& tenant, const std::string& name) const {
+    return tables_.external_ids.contains({tenant, name});
+  }
   std::size_t batches_committed() const { return batches_committed_; }
   std::vector<std::size_t> batch_sizes() const { return batch_sizes_; }
 
@@ -105,6 +109,13 @@ public:
   bool answer_next(fault how = fault::none);
   std::size_t held() const;
   std::size_t leases() const { return leases_; }
+  /// Leases asked for while the last one was still held.
+  std::size_t leases_kept() const { return leases_kept_; }
+  /// How often a session was read to be woken, and by which actor last: the session's, null if never.
+  std::size_t wakes(session_id id) const { return wakes_.contains(id.bytes) ? wakes_.at(id.bytes).count : 0; }
+  caf::actor woken(session_id id) const {
+    return wakes_.contains(id.bytes) ? caf::actor_cast<caf::actor>(wakes_.at(id.bytes).session) : caf::actor{};
+  }
   /// Who leased last: the writer.
   const caf::strong_actor_ptr& leaseholder() const { return leaseholder_; }
 
@@ -121,12 +132,19 @@ private:
     bool is_broken = false;
   };
 
+  struct waking {
+    std::size_t count = 0;
+    caf::strong_actor_ptr session;
+  };
+
   db::unit_outcome run(const db::unit& work) { return database_->execute(work); }
 
   std::shared_ptr<fake_postgres> database_;
   fake_connection_actor connection_;
   std::shared_ptr<line> current_ = std::make_shared<line>();
   std::size_t leases_ = 0;
+  std::size_t leases_kept_ = 0;
+  std::map<uuid_bytes, waking> wakes_;
   caf::strong_actor_ptr leaseholder_;
 };
 

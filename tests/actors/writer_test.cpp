@@ -1,0 +1,117 @@
+// What a writer owes to sessions that were refused, to those who wait for it, and to the pool.
+#include "tests/support/catch.hpp"
+#include "tests/support/stepped_service.hpp"
+
+using namespace colloquy;
+using namespace colloquy::test;
+using namespace std::chrono_literals;
+
+using texts = std::vector<std::string>;
+
+namespace {
+
+actors::directory_options one_append_a_batch() {
+  actors::directory_options options;
+  options.writing.batch_events_max = 1;
+  return options;
+}
+
+} // namespace
+
+TEST_CASE("nothing that a session wrote behind a refused write is written, however long it has to wait") {
+  stepped_service service(one_append_a_batch());
+  service.database->poison = "poison";
+  const auto refused = service.make_session(), other = service.make_session();
+  service.pool.answers_at_once = false;
+  service.append(refused, {"poison"});
+  service.steps.run();
+  for (const char* text : {"1", "2", "3"}) // between the refused write and what follows it
+    service.append(other, {text});
+  service.steps.run();
+  service.append(refused, {"after"});
+  service.append(refused, {"after that"});
+  service.append(other, {"4"});
+  service.steps.run();
+  service.heal();
+  CHECK(service.stored(refused).empty());
+  CHECK(service.stored(other) == texts{"1", "2", "3", "4"});
+}
+
+TEST_CASE("a flush behind what a refused session wrote is answered when the rest is durable") {
+  stepped_service service(one_append_a_batch());
+  service.database->poison = "poison";
+  const auto session = service.make_session();
+  service.pool.answers_at_once = false;
+  for (const char* text : {"poison", "after", "after that"})
+    service.append(session, {text});
+  service.steps.run();
+  auto done = service.steps.ask<flushed>(service.directory, flush{});
+  service.steps.run();
+  service.heal(); // takes less than the barrier's own time
+  REQUIRE(*done);
+  REQUIRE((*done)->has_value());
+  CHECK((*done)->value().sessions_refused == 1);
+}
+
+TEST_CASE("the next writer still knows of the sessions that were refused, and is not asked to write them again") {
+  stepped_service service;
+  service.database->poison = "poison";
+  const auto session = service.make_session();
+  service.append(session, {"poison"});
+  service.steps.run();
+  const auto before = service.pool.leases();
+  service.kill_writer();
+  service.heal();
+  CHECK(service.pool.leases() == before + 1);
+  auto done = service.steps.ask<flushed>(service.directory, flush{});
+  service.steps.run();
+  REQUIRE(*done);
+  REQUIRE((*done)->has_value());
+  CHECK((*done)->value().sessions_refused == 1);
+}
+
+TEST_CASE("a flush that waits while the writer is killed is answered by the next one") {
+  stepped_service service;
+  const auto session = service.make_session();
+  service.pool.answers_at_once = false;
+  service.append(session, {"a"});
+  service.steps.run();
+  auto done = service.steps.ask<flushed>(service.directory, flush{});
+  service.steps.run();
+  CHECK_FALSE(*done);
+  service.kill_writer();
+  service.heal();
+  REQUIRE(*done);
+  CHECK((*done)->has_value());
+  CHECK(service.stored(session) == texts{"a"});
+}
+
+TEST_CASE("a claim that fails on a living connection gives that connection back before another is leased") {
+  stepped_service service;
+  const auto session = service.make_session();
+  for (int i = 0; i < 5; ++i) // the row is locked: each claim runs into the statement's timeout
+    service.database->failures.push_back({db::failure_kind::wait, "57014", "canceling statement"});
+  service.kill_writer();
+  service.append(session, {"a"});
+  service.steps.advance(20s);
+  CHECK(service.pool.leases() >= 3);
+  CHECK(service.pool.leases_kept() == 0);
+  service.heal();
+  CHECK(service.stored(session) == texts{"a"});
+}
+
+TEST_CASE("a fenced writer counts each session that it stops once") {
+  stepped_service service(one_append_a_batch());
+  const auto first = service.make_session(), second = service.make_session();
+  service.database->take_over();
+  for (int i = 0; i < 3; ++i) {
+    service.append(first, {"x"});
+    service.append(second, {"y"});
+  }
+  service.steps.run();
+  auto done = service.steps.ask<flushed>(service.directory, flush{});
+  service.steps.advance(1s);
+  REQUIRE(*done);
+  REQUIRE((*done)->has_value());
+  CHECK((*done)->value().sessions_refused == 2);
+}
