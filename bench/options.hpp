@@ -1,0 +1,29 @@
+// What a run of the bench is made of.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace colloquy::bench {
+
+struct bench_options {
+  std::size_t sessions = 1000;
+  std::size_t tenants = 50;
+  std::size_t messages = 200'000; ///< in each round, each way
+  std::size_t message_bytes = 200;
+  std::size_t rounds = 5;
+  std::size_t drivers = 1;
+  std::size_t concurrency = 512;  ///< requests in flight of each driver
+  std::size_t threads = 2;        ///< of CAF's scheduler, as the program runs it
+  std::string policy = "sharing"; ///< of that scheduler
+  std::chrono::milliseconds latency_time{5000};
+  std::optional<std::filesystem::path> data_dir; ///< nothing: a temporary folder, removed at the end
+};
+
+/// Below this a message has no room for what makes it unique.
+inline constexpr std::size_t message_bytes_min = 100;
+
+} // namespace colloquy::bench
