@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <random>
 
 using namespace colloquy;
@@ -175,7 +177,8 @@ private:
   std::mt19937& random_;
 };
 
-using tree = nlohmann::json;
+// Its numbers must hold what ours may: 1e400 overflows a double.
+using tree = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, long double>;
 
 /// The parts of a valid container are its parts as a JSON library sees them, and cover it but for its punctuation.
 void check_parts(const std::string& json) {
@@ -198,12 +201,6 @@ void check_parts(const std::string& json) {
   }
 }
 
-std::string without_overflow(std::string json) { // the tree's numbers are doubles
-  for (std::size_t at; (at = json.find("1e400")) != std::string::npos;)
-    json.replace(at, 5, "1e300");
-  return json;
-}
-
 } // namespace
 
 TEST_CASE("random JSON passes, splits into its parts, and random damage is refused or harmless") {
@@ -211,11 +208,11 @@ TEST_CASE("random JSON passes, splits into its parts, and random damage is refus
   INFO("seed " << seed);
   std::mt19937 random(seed);
   json_writer writer(random);
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     std::string json = writer.object(0);
     INFO(json);
     accepted(json);
-    check_parts(without_overflow(json));
+    check_parts(json);
     const std::string message = R"({"role":"user","content":"","metadata":)" + json + "}";
     auto parsed = parse_message(message);
     REQUIRE(parsed.has_value());
@@ -227,10 +224,10 @@ TEST_CASE("random JSON passes, splits into its parts, and random damage is refus
     INFO(damaged);
     const bool passed = check_json(damaged).has_value();
     if (passed)
-      CHECK(tree::accept(without_overflow(damaged)));
+      CHECK(tree::accept(damaged));
     // Splitting reads only one level, and must be safe on anything.
     auto members = split_object(damaged);
-    if (passed && tree::accept(damaged) && tree::parse(damaged).is_object())
+    if (passed && tree::parse(damaged).is_object())
       CHECK(members.has_value());
   }
 }
