@@ -30,11 +30,14 @@ inline std::string text_of(const std::filesystem::path& path) {
 class program_run {
 public:
   explicit program_run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), std::string(COLLOQUY_PROGRAM));
+    std::vector<std::string> command;
+    command.emplace_back(COLLOQUY_PROGRAM);
+    for (auto& word : arguments)
+      command.push_back(std::move(word));
     const char* const path = std::getenv("PATH");
     std::vector<std::string> environment{std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin"),
                                          "HOME=" + dir_.path().string(), "LC_ALL=C.UTF-8"};
-    auto argv = pointers(arguments);
+    auto argv = pointers(command);
     auto envp = pointers(environment);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
