@@ -24,7 +24,8 @@ std::vector<std::string> replay_of_examples(const std::filesystem::path& data_di
   arguments.emplace_back("--data-dir");
   arguments.push_back(data_dir.string());
   for (const auto& each : std::filesystem::directory_iterator(COLLOQUY_SOURCE_DIR "/examples/conversations"))
-    arguments.push_back(each.path().string());
+    if (each.path().extension() == ".jsonl")
+      arguments.push_back(each.path().string());
   return arguments;
 }
 
@@ -74,5 +75,7 @@ TEST_CASE("killed in the middle of a replay, it comes back with its data, and no
                      " WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id AND t.status = 'completed')") == "0");
   }
   program_run again(replay_of_examples(data_dir, "1"));
-  CHECK(again.wait() == 0);
+  const auto exit_code = again.wait();
+  INFO(again.out() << again.err());
+  CHECK(exit_code == 0);
 }
