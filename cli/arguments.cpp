@@ -128,6 +128,20 @@ finished end_of(CLI::App& app, const CLI::ParseError& why) {
   return {is_mistake ? exit_wrong_usage : exit_done, out.str(), is_mistake ? "colloquy: " + problems.str() : ""};
 }
 
+/// The parser would only say that a subcommand is required, not that the one given is none.
+std::optional<finished> unknown_subcommand(CLI::App& app, int argc, const char* const* argv) {
+  if (argc < 2 || argv[1][0] == '-')
+    return std::nullopt;
+  std::string names;
+  for (const auto* each : app.get_subcommands([](CLI::App*) { return true; })) {
+    if (each->get_name() == argv[1])
+      return std::nullopt;
+    names += (names.empty() ? "" : ", ") + each->get_name();
+  }
+  return finished{exit_wrong_usage, "",
+                  "colloquy: there is no subcommand \"" + std::string(argv[1]) + "\"; there are: " + names + "\n"};
+}
+
 /// Last word first, as the parser wants them. "--name=" is made two words, for to the parser it has no value.
 std::vector<std::string> words_of(int argc, const char* const* argv) {
   std::vector<std::string> words;
@@ -154,6 +168,8 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   app.require_subcommand(1);
   add_replay(app, raw);
   add_migrate(app, raw);
+  if (auto unknown = unknown_subcommand(app, argc, argv))
+    return *std::move(unknown);
   try {
     app.parse(words_of(argc, argv));
   } catch (const CLI::ParseError& why) {

@@ -115,6 +115,12 @@ TEST_CASE("what cannot be read ends with 2 and a sentence") {
   }
 }
 
+TEST_CASE("a subcommand that there is not is named, with those that there are") {
+  const auto end = ended({"serve", "--json"});
+  CHECK_THAT(end.to_stderr,
+             ContainsSubstring("\"serve\"") && ContainsSubstring("replay") && ContainsSubstring("migrate"));
+}
+
 TEST_CASE("help lists what there is and nothing else") {
   const auto help = ended({"--help"});
   CHECK(help.exit_code == exit_done);
