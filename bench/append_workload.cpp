@@ -93,6 +93,7 @@ load_plan append_workload::plan_for(const std::shared_ptr<const workload>& work,
   plan.part = part;
   plan.concurrency = options_.concurrency;
   plan.request_timeout = settings_.request_timeout;
+  plan.request_timeouts = options_.request_timeouts;
   return plan;
 }
 

@@ -21,6 +21,7 @@ config::settings settings_for(const bench_options& options, const std::optional<
   settings.data_dir = temporary ? *temporary / "data" : std::filesystem::absolute(*options.data_dir);
   settings.request_timeout = 2min;     // the queue at the end of a round may be long
   settings.session_idle_timeout = 24h; // no session sleeps: it would wake to a log that was emptied
+  settings.batch_events_max = options.batch_events;
   settings.sessions_resident_max = std::max(settings.sessions_resident_max, options.sessions);
   return settings;
 }

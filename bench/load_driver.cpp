@@ -7,6 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto watch_interval = 1s;
 constexpr auto retry_after_default = 2ms;
 
 } // namespace
@@ -21,7 +22,7 @@ load_driver::behavior_type load_driver::make_behavior() {
             begin();
             return answer_;
           },
-          [this](send_due) { send_all_due(); },
+          [this](send_due) { send_all_due(); }, [this](load_watch) { watch(); },
           [this](load_retry retry) {
             --in_flight_;
             ready_.push_front(retry.session);
@@ -34,7 +35,8 @@ void load_driver::on_exit() {
 }
 
 void load_driver::begin() {
-  started_ = steady::now();
+  started_ = progress_seen_ = steady::now();
+  delayed_send(this, watch_interval, load_watch{});
   if (plan_.interval) {
     messages_ = plan_.part->messages();
     return finish_if_done();
@@ -48,6 +50,15 @@ void load_driver::begin() {
   }
   fill();
   finish_if_done();
+}
+
+void load_driver::watch() {
+  const auto now = steady::now();
+  if (std::exchange(accepted_seen_, outcome_->accepted) != outcome_->accepted)
+    progress_seen_ = now;
+  if (now - progress_seen_ > plan_.request_timeout)
+    return fail("no append was answered for " + std::to_string(plan_.request_timeout.count()) + " ms");
+  delayed_send(this, watch_interval, load_watch{});
 }
 
 void load_driver::fill() {
@@ -80,9 +91,10 @@ void load_driver::send(slice::place at, steady::time_point due) {
   message.reservation = byte_reservation::take(plan_.budget, message.events.front().cost_bytes());
   if (!message.reservation)
     return send_again_later(at.session, {error_code::overloaded, "too much is accepted and not yet durable"});
-  request(plan_.directory, plan_.request_timeout, std::move(message))
+  const auto timeout = plan_.request_timeouts ? caf::duration(plan_.request_timeout) : caf::duration(caf::infinite);
+  request(plan_.directory, timeout, std::move(message))
       .then([this, at, due](const result<appended>& given) { on_answer(at, due, given); },
-            [this](const caf::error&) { fail("an append was not answered in time"); });
+            [this](const caf::error&) { fail("an append was not answered"); });
 }
 
 void load_driver::on_answer(slice::place at, steady::time_point due, const result<appended>& given) {

@@ -7,8 +7,11 @@
 //   arrive in order even if one has to be sent again.
 // Open loop: the i-th message is due at start + i * interval and sent then, whatever is still unanswered; its latency
 //   counts from when it was due, so a service that stalls cannot hide it by stalling its callers.
-// Like every caller it reserves the bytes first and gives each request a deadline. `overloaded` is waited out in the
-//   closed loop; in the open one it ends the run.
+// Like every caller it reserves the bytes first. `overloaded` is waited out in the closed loop; in the open one it ends
+//   the run.
+// Deadlines: it gives up when nothing has been answered for request_timeout, which it looks at once a second. CAF's own
+//   timeouts pass through one locked clock for all actors, which costs much of the throughput; request_timeouts shows
+//   how much.
 // State it owns: what is left to send, and the latencies.
 #pragma once
 
@@ -49,11 +52,13 @@ struct load_plan {
   std::size_t concurrency = 1;
   durability wanted = durability::accepted;
   std::chrono::milliseconds request_timeout{};
+  bool request_timeouts = false;                    ///< a timeout of CAF's for each request
   std::optional<std::chrono::nanoseconds> interval; ///< open loop; then there is one driver
 };
 
 struct begin_load {};
 struct send_due {};
+struct load_watch {};
 struct load_retry {
   std::size_t session = 0;
 };
@@ -63,13 +68,14 @@ struct load_retry {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::bench::load_outcome_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::bench::begin_load)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::bench::send_due)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::bench::load_watch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::bench::load_retry)
 
 namespace colloquy::bench {
 
 using load_driver_actor =
     caf::typed_actor<caf::replies_to<begin_load>::with<load_outcome_ptr>, caf::reacts_to<send_due>>;
-using load_driver_internal = load_driver_actor::extend<caf::reacts_to<load_retry>>;
+using load_driver_internal = load_driver_actor::extend<caf::reacts_to<load_retry>, caf::reacts_to<load_watch>>;
 
 class load_driver : public load_driver_internal::base {
 public:
@@ -80,6 +86,7 @@ public:
 
 private:
   void begin();
+  void watch();
   void fill();
   void send_all_due();
   void send(slice::place at, steady::time_point due);
@@ -97,6 +104,8 @@ private:
   std::size_t sent_ = 0;           // open loop
   std::size_t in_flight_ = 0;      // closed loop: with those that wait to be sent again
   steady::time_point started_;
+  std::size_t accepted_seen_ = 0; // by the last watch, and since when
+  steady::time_point progress_seen_;
 };
 
 } // namespace colloquy::bench

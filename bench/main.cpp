@@ -33,7 +33,10 @@ int run_program(int argc, const char* const* argv) {
   count("--rounds", options.rounds, 1, 1000, "Rounds; medians are reported");
   count("--drivers", options.drivers, 1, 64, "Actors that append");
   count("--concurrency", options.concurrency, 1, 100'000, "Requests in flight of each of them");
+  count("--batch-events", options.batch_events, 1000, 100'000, "Events in one batch to the database at most");
   count("--threads", options.threads, 1, 64, "Threads of the actors' scheduler");
+  app.add_flag("--request-timeouts", options.request_timeouts,
+               "Give each request a timeout of CAF's, to see what that costs");
   app.add_option("--policy", options.policy, "Policy of that scheduler")->check(CLI::IsMember({"sharing", "stealing"}));
   app.add_option("--latency-seconds", latency_seconds, "How long each latency is measured")
       ->check(CLI::Range(0.1, seconds_max));

@@ -1,6 +1,8 @@
 // What a run of the bench is made of.
 #pragma once
 
+#include "config/settings.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -16,7 +18,9 @@ struct bench_options {
   std::size_t message_bytes = 200;
   std::size_t rounds = 5;
   std::size_t drivers = 1;
-  std::size_t concurrency = 512;  ///< requests in flight of each driver
+  std::size_t concurrency = 512; ///< requests in flight of each driver
+  bool request_timeouts = false; ///< of CAF's, for each request; else the drivers watch over all of theirs at once
+  std::size_t batch_events = config::settings{}.batch_events_max;
   std::size_t threads = 2;        ///< of CAF's scheduler, as the program runs it
   std::string policy = "sharing"; ///< of that scheduler
   std::chrono::milliseconds latency_time{5000};

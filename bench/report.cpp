@@ -77,9 +77,11 @@ std::string to_text(const measured& run, const bench_options& options) {
   }
   text += format("  %zu messages of %zu bytes a round, %zu sessions of %zu tenants, one message an append\n",
                  options.messages, options.message_bytes, options.sessions, options.tenants);
-  text +=
-      format("  %zu rounds, %zu driver(s) with %zu requests in flight, %zu scheduler threads, %zu appends retried\n",
-             options.rounds, options.drivers, options.concurrency, options.threads, run.retried);
+  text += format("  %zu rounds, %zu driver(s) with %zu requests in flight%s, %zu scheduler threads (%s)\n",
+                 options.rounds, options.drivers, options.concurrency,
+                 options.request_timeouts ? " and a timeout for each" : "", options.threads, options.policy.c_str());
+  text += format("  batches of %zu events at most; every row counted and compared; %zu appends sent again\n",
+                 options.batch_events, run.retried);
   text += format("\n%-40s %9s %9s %9s %9s %9s\n", "durable throughput, events/s", "median", "min", "max", "own us",
                  "server us");
   text += rate_line("COPY, one for all rows, no RLS", run.copy);
@@ -110,8 +112,10 @@ std::string to_json(const measured& run, const bench_options& options) {
                    {"rounds", options.rounds},
                    {"drivers", options.drivers},
                    {"concurrency", options.concurrency},
+                   {"batch_events", options.batch_events},
                    {"threads", options.threads},
-                   {"policy", options.policy}}},
+                   {"policy", options.policy},
+                   {"request_timeouts", options.request_timeouts}}},
                  {"events_per_second",
                   {{"copy", way_json(run.copy)}, {"batches", way_json(run.batches)}, {"append", way_json(run.append)}}},
                  {"append_to_copy", ratio_json(run.append, run.copy)},
