@@ -46,12 +46,32 @@ error in_use(const data_folder& data) {
   return {error_code::conflict, text + "; stop it, or choose another data folder (--data-dir)"};
 }
 
+/// Whether the process that wrote its number into the lock has ended. What it had forked and not yet executed holds the
+/// lock for a moment longer.
+bool holder_is_gone(const data_folder& data) {
+  auto holder = read_file_at(data.folder.get(), lock_name, 32).value_or("");
+  holder.resize(holder.find_last_not_of("\n") + 1);
+  return !holder.empty() && ::access(("/proc/" + holder).c_str(), F_OK) != 0;
+}
+
+/// 0 or an errno; EWOULDBLOCK: another process that lives holds it.
+int lock_within_patience(const data_folder& data) {
+  constexpr int tries_max = 200;
+  for (int tries = 0; ::flock(data.lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    const int failed = errno;
+    if (failed != EWOULDBLOCK || tries == tries_max || !holder_is_gone(data))
+      return failed;
+    ::poll(nullptr, 0, 10);
+  }
+  return 0;
+}
+
 result<void> take_lock(data_folder& data) {
   data.lock = unique_fd(::openat(data.folder.get(), lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!data.lock)
     return io_failure("open", data.path / lock_name, errno);
-  if (::flock(data.lock.get(), LOCK_EX | LOCK_NB) != 0)
-    return errno == EWOULDBLOCK ? in_use(data) : io_failure("lock", data.path / lock_name, errno);
+  if (const int failed = lock_within_patience(data); failed != 0)
+    return failed == EWOULDBLOCK ? in_use(data) : io_failure("lock", data.path / lock_name, failed);
   // The number only serves the message to others: a full disk is told of later, in better words.
   if (::ftruncate(data.lock.get(), 0) == 0)
     write_all(data.lock.get(), std::to_string(::getpid()) + "\n");
