@@ -39,7 +39,12 @@ caf::typed_response_promise<result<event_page>> reader::read(const read_events& 
     return answer;
   }
   ++under_way_;
-  request(supervisor_, request_timeout_, run_unit{db::read_log(wanted.session, wanted.after, wanted.limit)})
+  run_unit query{db::read_log(wanted.session, wanted.after, wanted.limit)};
+  query.tenant = wanted.session.tenant.text();
+  query.purpose = "read_log";
+  query.deadline = clock().now() + request_timeout_;
+  query.idempotent = true;
+  request(supervisor_, request_timeout_ + pool_answer_margin, std::move(query))
       .then(
           [this, answer](const db::unit_outcome& outcome) mutable {
             --under_way_;

@@ -8,7 +8,7 @@
 // Death: what was under way is answered as caf::error; the directory starts another one.
 #pragma once
 
-#include "actors/connection_interface.hpp"
+#include "actors/pool_interface.hpp"
 #include "messages/directory_interface.hpp"
 
 #include <caf/typed_event_based_actor.hpp>

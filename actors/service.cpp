@@ -2,15 +2,18 @@
 
 #include "actors/directory.hpp"
 #include "actors/supervisor.hpp"
+#include "db/configured_endpoint.hpp"
 #include "db/pipeline_connection.hpp"
-#include "db/resolve.hpp"
 #include "db/session_queries.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <random>
 #include <utility>
 
 namespace colloquy::actors {
@@ -18,20 +21,49 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The server ends a statement at its own timeout; the connection waits this much longer before it gives up on both.
+// The server ends a statement at its own timeout; the connection waits this much longer before it cancels it, for which
+// there is as much time again.
 constexpr auto beyond_statement_timeout = 5s;
 
-constexpr std::size_t connections_needed = 2;
-
 std::shared_ptr<const connection_options> make_connection_options(const config::settings& settings,
-                                                                  std::string conninfo) {
+                                                                  db::endpoint_options endpoint_options,
+                                                                  const db::endpoint& endpoint) {
   auto options = std::make_shared<connection_options>();
-  options->target = db::service_target(std::move(conninfo), settings.schema, settings.application_name,
-                                       settings.statement_timeout, settings.idle_in_transaction_timeout);
+  options->target =
+      db::service_target(endpoint.conninfo, settings.schema, settings.application_name + " pool",
+                         {settings.statement_timeout, settings.idle_in_transaction_timeout, settings.lock_timeout});
+  options->target.statements_max = settings.statement_cache_max;
+  options->endpoint = std::move(endpoint_options);
+  options->has_host_names = db::has_host_names(endpoint.conninfo);
   options->connect_timeout = settings.connect_timeout;
   options->unit_timeout = settings.statement_timeout + beyond_statement_timeout;
+  options->cancel_grace = beyond_statement_timeout;
+  options->leak_after = settings.lease_leak_after;
+  options->slow_after = settings.slow_statement_after;
   options->reactor = std::make_shared<io_reactor>();
   return options;
+}
+
+pool_options make_pool_options(const config::settings& settings) {
+  pool_options pool;
+  pool.connections_min = settings.pool_min;
+  pool.connections_max = settings.pool_max;
+  pool.acquire_timeout = settings.acquire_timeout;
+  pool.idle_timeout = settings.pool_idle_timeout;
+  pool.max_lifetime = settings.pool_max_lifetime;
+  pool.health_check_interval = settings.health_check_interval;
+  pool.report_interval = settings.report_interval;
+  pool.lease_idle_timeout = settings.lease_idle_timeout;
+  pool.waiters_max = settings.pool_waiters_max;
+  pool.tenant_waiters_max = settings.tenant_waiters_max;
+  pool.tenant_backends_max = settings.tenant_backends_max;
+  pool.pipeline_depth = settings.pipeline_depth;
+  pool.reconnect = {settings.reconnect_delay_first, settings.reconnect_delay_max,
+                    static_cast<unsigned>(settings.reconnect_jitter_percent)};
+  pool.logs_reports = settings.monitoring;
+  pool.application_name = settings.application_name;
+  pool.seed = std::random_device{}();
+  return pool;
 }
 
 directory_options make_directory_options(const config::settings& settings, process_id process,
@@ -48,7 +80,7 @@ directory_options make_directory_options(const config::settings& settings, proce
   options.writing.batches_in_flight_max = settings.batches_in_flight_max;
   options.writing.batch_timeout = settings.statement_timeout + 2 * beyond_statement_timeout;
   options.writing.barrier_timeout = settings.request_timeout;
-  options.writing.lease_timeout = settings.connect_timeout + 5s; // the pool answers within connect_timeout
+  options.writing.lease_timeout = settings.acquire_timeout + 5s; // the pool answers within acquire_timeout
   return options;
 }
 
@@ -58,19 +90,21 @@ struct service::implementation {
   caf::actor_system& system;
   process_id process = process_id::make();
   std::shared_ptr<byte_budget> budget;
-  std::shared_ptr<const connection_options> connecting;
-  supervisor_actor supervisor;
+  pool_control_actor pool;
+  listener_actor listener;
   directory_actor directory;
 
   void end() {
-    for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(supervisor)})
+    for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(listener),
+                        caf::actor_cast<caf::actor>(pool)})
       if (handle) {
         caf::scoped_actor self{system};
         self->send_exit(handle, caf::exit_reason::user_shutdown);
         self->wait_for(handle);
       }
     directory = nullptr;
-    supervisor = nullptr;
+    listener = nullptr;
+    pool = nullptr;
   }
 };
 
@@ -85,44 +119,56 @@ const directory_actor& service::directory() const noexcept {
   return implementation_->directory;
 }
 
+const pool_control_actor& service::pool() const noexcept {
+  return implementation_->pool;
+}
+
+const listener_actor& service::listener() const noexcept {
+  return implementation_->listener;
+}
+
 const std::shared_ptr<byte_budget>& service::budget() const noexcept {
   return implementation_->budget;
 }
 
 result<std::unique_ptr<service>> service::start(caf::actor_system& system, service_options options) {
-  if (options.settings.pool_max < connections_needed)
+  const auto& settings = options.settings;
+  if (settings.pool_max < connections_needed)
     return error{error_code::invalid_request,
-                 "pool_max is " + std::to_string(options.settings.pool_max) + "; at least " +
+                 "pool_max is " + std::to_string(settings.pool_max) + "; at least " +
                      std::to_string(connections_needed) +
                      " are needed: the writer has one of its own, and sessions are read through the others"};
-  auto resolved = db::resolve_hosts(options.conninfo);
-  if (!resolved)
-    return resolved.failure();
-  const auto& settings = options.settings;
+  auto endpoint_options = db::configured_endpoint(settings, std::move(options.conninfo));
+  auto endpoint = db::prepare_endpoint(endpoint_options);
+  if (!endpoint)
+    return endpoint.failure();
+  for (const auto& warning : endpoint->warnings)
+    spdlog::warn("{}", warning);
   auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}});
   parts->process = process_id::make();
   parts->budget = std::make_shared<byte_budget>(settings.undurable_bytes_max);
-  parts->connecting = make_connection_options(settings, std::move(resolved).value());
-  pool_options pool;
-  pool.connections_min = settings.pool_min;
-  pool.connections_max = settings.pool_max;
-  pool.acquire_timeout = settings.connect_timeout;
-  parts->supervisor = caf::actor_cast<supervisor_actor>(system.spawn<supervisor>(pool, parts->connecting));
+  parts->pool = caf::actor_cast<pool_control_actor>(system.spawn<supervisor>(
+      make_pool_options(settings), make_connection_options(settings, std::move(endpoint_options), *endpoint)));
 
   // The first answer shows that the login, the role and the schema are right.
   std::optional<db::db_failure> failure;
   caf::scoped_actor self{system};
-  self->request(parts->supervisor, settings.connect_timeout + 1s, run_unit{db::check_service()})
+  run_unit first{db::check_service()};
+  first.purpose = "start";
+  first.tries = 2; // who starts it wants to hear what is wrong, not to wait for another try
+  self->request(parts->pool, std::max(settings.connect_timeout, settings.acquire_timeout) + 1s, std::move(first))
       .receive([&](const db::unit_outcome& outcome) { failure = outcome.failure; },
                [&](const caf::error&) {
                  failure = db::db_failure{db::failure_kind::wait, "", "no answer within connect_timeout"};
                });
   if (failure) {
     parts->end();
-    return error{error_code::database_unavailable, failure->message};
+    return error{error_code::database_unavailable, db::describe(*failure)};
   }
+  parts->listener = caf::actor_cast<listener_actor>(
+      system.spawn<actors::listener>(caf::actor_cast<supervisor_actor>(parts->pool), listener_options{}));
   parts->directory = caf::actor_cast<directory_actor>(system.spawn<actors::directory>(
-      parts->supervisor, make_directory_options(settings, parts->process, parts->budget)));
+      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->process, parts->budget)));
   return std::unique_ptr<service>(new service(std::move(parts)));
 }
 
@@ -131,6 +177,7 @@ result<void> service::stop(std::chrono::milliseconds limit) {
   result<void> outcome;
   if (!parts.directory)
     return outcome;
+  const auto deadline = std::chrono::steady_clock::now() + limit;
   caf::scoped_actor self{parts.system};
   self->request(parts.directory, limit, flush{})
       .receive(
@@ -145,9 +192,17 @@ result<void> service::stop(std::chrono::milliseconds limit) {
   self->send_exit(parts.directory, caf::exit_reason::user_shutdown);
   self->wait_for(parts.directory);
   parts.directory = nullptr;
-  if (outcome)
-    self->request(parts.supervisor, 1s, run_unit{db::release_writers(parts.process)})
+  if (outcome) {
+    run_unit last{db::release_writers(parts.process)};
+    last.purpose = "stop";
+    self->request(parts.pool, 1s, std::move(last))
         .receive([](const db::unit_outcome&) {}, [](const caf::error&) {}); // an old row does no harm
+  }
+  self->send_exit(parts.listener, caf::exit_reason::user_shutdown);
+  const auto left = std::max<std::chrono::milliseconds>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()), 100ms);
+  self->request(parts.pool, left + 1s, drain_pool{left})
+      .receive([](const result<pool_status>&) {}, [](const caf::error&) {});
   parts.end();
   return outcome;
 }

@@ -84,7 +84,12 @@ session::record_promise session::make(create_session& request) {
 }
 
 void session::wake() {
-  request(environment_->supervisor, environment_->request_timeout, run_unit{db::read_session(key_)})
+  run_unit query{db::read_session(key_)};
+  query.tenant = key_.tenant.text();
+  query.purpose = "read_session";
+  query.deadline = clock().now() + environment_->request_timeout;
+  query.idempotent = true;
+  request(environment_->supervisor, environment_->request_timeout + pool_answer_margin, std::move(query))
       .then(
           [this](const db::unit_outcome& outcome) { on_stored(outcome); },
           [this](const caf::error&) {

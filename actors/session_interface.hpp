@@ -2,7 +2,7 @@
 // directory (messages/directory_interface.hpp).
 #pragma once
 
-#include "actors/connection_interface.hpp"
+#include "actors/pool_interface.hpp"
 #include "db/batch.hpp"
 #include "messages/directory_interface.hpp"
 

@@ -29,9 +29,20 @@ writer::writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger,
 
 writer::behavior_type writer::make_behavior() {
   acquire();
-  return {[this](persist& request) { take(request); }, [this](barrier request) { return wait_for(request); },
+  return {[this](persist& request) { take(request); },
+          [this](barrier request) { return wait_for(request); },
           [this](const forget_refusal& request) { refused_.erase(request.listener); },
           [this](writer_tick) { on_tick(); },
+          [this](const lease_recalled& recalled) {
+            is_recalled_ = is_recalled_ || (recalled.lease == lease_ && lease_ != 0);
+            change_connection();
+          },
+          [this](const lease_lost& lost) {
+            // What is under way is answered; without that nothing else would tell.
+            if (lost.lease == lease_ && lease_ != 0 && phase_ == phase::running && ledger_->in_flight.empty())
+              acquire();
+          },
+          [](const backend_notified&) {}, // it listens to nothing
           [this](writer_retry) {
             if (phase_ != phase::pausing)
               return;
@@ -46,9 +57,7 @@ void writer::on_exit() {
   for (auto& waiting : barriers_)
     waiting.answer.deliver(result<barrier_passed>(error{error_code::database_unavailable, "the writer ended", 100ms}));
   barriers_.clear();
-  if (connection_)
-    send_exit(connection_, caf::exit_reason::user_shutdown);
-  connection_ = nullptr;
+  connection_ = nullptr; // the pool sees the lease end with us
   supervisor_ = nullptr;
   owner_ = nullptr;
 }
@@ -91,7 +100,8 @@ void writer::on_tick() {
 }
 
 void writer::pump() {
-  while (phase_ == phase::running && ledger_->in_flight.size() < options_.batches_in_flight_max) {
+  change_connection();
+  while (phase_ == phase::running && !is_recalled_ && ledger_->in_flight.size() < options_.batches_in_flight_max) {
     if (!isolated_.empty()) {
       if (!ledger_->in_flight.empty())
         return; // one at a time, so that a refusal names its batch
@@ -142,7 +152,7 @@ void writer::send_batch(std::vector<queued_write> writes, bool isolated) {
   // Into the ledger first: if this actor dies after the send, its successor must know of the batch.
   ledger_->in_flight.push_back({seq, std::move(writes), encoded.sessions_result, {}, isolated});
   const auto generation = connection_generation_;
-  request(connection_, options_.batch_timeout, run_unit{std::move(encoded.statements)})
+  request(connection_, options_.batch_timeout, unit_of(std::move(encoded.statements), "batch"))
       .then(
           [this, seq, generation](db::unit_outcome& outcome) {
             if (generation == connection_generation_)

@@ -5,6 +5,7 @@
 //   barrier      -> barrier_passed once everything that arrived before is durable or refused; database_unavailable if
 //                   that takes longer than the request timeout.
 //   forget_refusal  from a session that has stopped.
+//   lease_recalled  from the pool: once the batches in flight are answered it takes another connection.
 // Sends
 //   writer_ready    to the directory, each time that it has claimed its row and settled what its predecessor had in
 //   flight.
@@ -60,7 +61,9 @@ struct writer_options {
   std::chrono::milliseconds lease_timeout{60'000};
 };
 
-using writer_internal = writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>>;
+using writer_internal =
+    writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>, caf::reacts_to<lease_recalled>,
+                         caf::reacts_to<lease_lost>, caf::reacts_to<backend_notified>>;
 
 class writer : public writer_internal::base {
 public:
@@ -108,6 +111,8 @@ private:
   void refuse(const batch_in_flight& batch);
   void drop_writes_of(caf::actor_id listener);
   void release_connection();
+  run_unit unit_of(db::unit work, const char* purpose) const;
+  void change_connection();
   void stop_fenced(const std::string& what);
   void pause();
   void resume_running();
@@ -119,6 +124,8 @@ private:
 
   phase phase_ = phase::leasing;
   connection_actor connection_;
+  lease_id lease_ = 0;
+  bool is_recalled_ = false;
   std::uint64_t connection_generation_ = 0; // answers of an earlier connection are ignored
   bool announced_ = false;
   std::uint64_t last_ticket_ = 0;

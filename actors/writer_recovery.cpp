@@ -26,9 +26,14 @@ void writer::acquire() {
   phase_ = phase::leasing;
   release_connection();
   const auto generation = ++connection_generation_;
-  request(supervisor_, options_.lease_timeout, lease_connection{"writer"})
+  lease_connection wanted{"writer"};
+  wanted.reusable = false;
+  wanted.holder = caf::actor_cast<leaseholder_actor>(caf::actor_cast<writer_internal>(this));
+  request(supervisor_, options_.lease_timeout, std::move(wanted))
       .then(
           [this, generation](result<leased_connection>& leased) {
+            if (leased && generation != connection_generation_)
+              send(supervisor_, end_lease{leased->lease, /*reusable=*/true}); // nobody wants it any more
             if (generation != connection_generation_)
               return;
             if (leased)
@@ -44,6 +49,7 @@ void writer::acquire() {
 
 void writer::on_leased(const leased_connection& leased) {
   connection_ = leased.connection;
+  lease_ = leased.lease;
   phase_ = phase::claiming;
   if (ledger_->backend_pid != 0)
     end_old_backend();
@@ -52,7 +58,7 @@ void writer::on_leased(const leased_connection& leased) {
 
 void writer::end_old_backend() {
   // Only to free what it holds sooner: the claim that follows in the same pipeline is what shuts it out.
-  request(connection_, options_.batch_timeout, run_unit{db::end_backend(ledger_->backend_pid)})
+  request(connection_, options_.batch_timeout, unit_of(db::end_backend(ledger_->backend_pid), "claim"))
       .then(
           [pid = ledger_->backend_pid](const db::unit_outcome& outcome) {
             if (outcome.failure)
@@ -65,7 +71,7 @@ void writer::claim() {
   ++ledger_->claims_unknown; // before it is sent: our successor must know of it too
   const auto generation = connection_generation_;
   request(connection_, options_.batch_timeout,
-          run_unit{db::claim_writer(ledger_->process, ledger_->writer, ledger_->epoch)})
+          unit_of(db::claim_writer(ledger_->process, ledger_->writer, ledger_->epoch), "claim"))
       .then(
           [this, generation](const db::unit_outcome& outcome) {
             if (generation == connection_generation_)
@@ -213,10 +219,25 @@ void writer::drop_writes_of(caf::actor_id listener) {
   std::erase_if(isolated_, [](const auto& group) { return group.empty(); });
 }
 
+/// Never to be used by another: our successor ends the backend by its pid.
 void writer::release_connection() {
-  if (connection_)
-    send_exit(connection_, caf::exit_reason::user_shutdown);
+  if (lease_ != 0)
+    send(supervisor_, end_lease{std::exchange(lease_, 0), /*reusable=*/false});
   connection_ = nullptr;
+  is_recalled_ = false;
+}
+
+run_unit writer::unit_of(db::unit work, const char* purpose) const {
+  run_unit unit{std::move(work)};
+  unit.purpose = purpose;
+  unit.lease = lease_;
+  return unit;
+}
+
+/// The pool wants the connection back, and nothing is under way on it.
+void writer::change_connection() {
+  if (is_recalled_ && phase_ == phase::running && ledger_->in_flight.empty())
+    acquire();
 }
 
 void writer::stop_fenced(const std::string& what) {

@@ -46,9 +46,9 @@ void wait_for(int socket, db::io_need need) {
 batch_baseline::batch_baseline(const config::settings& settings, const std::string& conninfo, const workload& work,
                                const slice& part)
   : in_flight_max_(settings.batches_in_flight_max) {
-  auto started = db::pipeline_connection::start(db::service_target(conninfo, settings.schema, settings.application_name,
-                                                                   settings.statement_timeout,
-                                                                   settings.idle_in_transaction_timeout));
+  auto started = db::pipeline_connection::start(
+      db::service_target(conninfo, settings.schema, settings.application_name,
+                         {settings.statement_timeout, settings.idle_in_transaction_timeout, settings.lock_timeout}));
   if (!started)
     throw bench_failure(started.failure().message);
   link_ = std::move(started).value();

@@ -40,9 +40,13 @@ bench_database::bench_database(const bench_options& options) {
     throw bench_failure("the data folder must be new: the bench empties tables");
   if (auto ready = cli::make_ready(opened_, settings_); !ready)
     throw bench_failure(ready.failure().message);
-  superuser_ = connect(db::embedded::conninfo(opened_.embedded->socket_dir(), "postgres", "colloquy"));
+  superuser_ = connect(superuser_conninfo());
   owner_ = connect(opened_.owner_conninfo);
   execute(owner_.get(), "CREATE TABLE bench_copy (LIKE events INCLUDING ALL)", PGRES_COMMAND_OK);
+}
+
+std::string bench_database::superuser_conninfo() const {
+  return db::embedded::conninfo(opened_.embedded->socket_dir(), "postgres", "colloquy");
 }
 
 facts bench_database::describe() {

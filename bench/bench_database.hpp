@@ -30,6 +30,9 @@ public:
   const config::settings& settings() const noexcept { return settings_; }
   const std::string& service_conninfo() const noexcept { return opened_.service_conninfo; }
 
+  /// May do everything, on the unix socket.
+  std::string superuser_conninfo() const;
+
   pid_t server_pid() const { return opened_.embedded->pid(); }
 
   /// Version and settings as the service's login sees them. Throws if a commit would not be durable, or row level

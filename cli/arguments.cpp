@@ -16,7 +16,8 @@ namespace colloquy::cli {
 namespace {
 
 constexpr std::size_t copies_max = 1'000'000;
-constexpr std::size_t concurrency_max = 100'000; ///< conversations in flight; each is some kilobytes
+constexpr std::size_t concurrency_max = 100'000;  ///< conversations in flight; each is some kilobytes
+constexpr std::size_t machine_parts_max = 10'000; ///< cores or disks
 
 /// The texts that the parser has filled, until they are judged.
 struct raw_arguments {
@@ -25,6 +26,9 @@ struct raw_arguments {
   std::string concurrency;
   bool json = false;
   bool print_sql = false;
+  bool advise = false;
+  std::string cores;
+  std::string disks;
   std::string config_file;
   std::map<std::string, std::string> settings; ///< by flag
 };
@@ -80,6 +84,19 @@ std::size_t judge_count(const CLI::App& command, const std::string& flag, const 
   return otherwise;
 }
 
+doctor_arguments judge_doctor(const CLI::App& command, const raw_arguments& raw,
+                              std::vector<config::mistake>& mistakes) {
+  doctor_arguments doctor{raw.json, raw.advise};
+  const auto take = [&](const char* flag, const std::string& text, std::size_t max) {
+    const auto count = judge_count(command, flag, text, max, 0, mistakes);
+    return count > 0 ? std::optional<std::size_t>(count) : std::nullopt;
+  };
+  doctor.cores = take("--cores", raw.cores, machine_parts_max);
+  doctor.disks = take("--disks", raw.disks, machine_parts_max);
+  doctor.concurrency = take("--concurrency", raw.concurrency, concurrency_max);
+  return doctor;
+}
+
 command_line judge(const CLI::App& command, const raw_arguments& raw) {
   command_line line;
   if (command.count("--config") > 0)
@@ -89,6 +106,10 @@ command_line judge(const CLI::App& command, const raw_arguments& raw) {
       line.setting_flags.emplace_back(flag, text);
   if (command.get_name() == "migrate") {
     line.command = migrate_arguments{raw.print_sql, raw.json};
+    return line;
+  }
+  if (command.get_name() == "doctor") {
+    line.command = judge_doctor(command, raw, line.mistakes);
     return line;
   }
   replay_arguments replay;
@@ -118,6 +139,21 @@ void add_migrate(CLI::App& app, raw_arguments& raw) {
   migrate.add_flag("--print-sql", raw.print_sql, "Print the SQL for an administrator and change nothing");
   migrate.add_flag("--json", raw.json, "Report as one line of JSON");
   add_settings(migrate, raw);
+}
+
+void add_doctor(CLI::App& app, raw_arguments& raw) {
+  auto& doctor = *app.add_subcommand("doctor", "Check the configuration, the database, and the way to it");
+  doctor.add_flag("--json", raw.json, "Report as one line of JSON");
+  doctor.add_flag("--advise", raw.advise, "Say how large the pool should be, too");
+  doctor.add_option("--cores", raw.cores, "For --advise: cores of the database's machine, 1 to 10000 [this machine's]")
+      ->type_name("N");
+  doctor.add_option("--disks", raw.disks, "For --advise: its disks, 1 to 10000; an SSD is one [this machine's]")
+      ->type_name("N");
+  doctor
+      .add_option("--concurrency", raw.concurrency,
+                  "For --advise: operations expected at a time, 1 to 100000 [what pool_max is right for]")
+      ->type_name("N");
+  add_settings(doctor, raw);
 }
 
 finished end_of(CLI::App& app, const CLI::ParseError& why) {
@@ -168,6 +204,7 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   app.require_subcommand(1);
   add_replay(app, raw);
   add_migrate(app, raw);
+  add_doctor(app, raw);
   if (auto unknown = unknown_subcommand(app, argc, argv))
     return *std::move(unknown);
   try {
@@ -178,14 +215,19 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   return judge(*app.get_subcommands().front(), raw);
 }
 
-config::loaded command_line::load_settings() const {
+config::sources command_line::make_sources() const {
   auto from = config::sources_of_process();
   from.flags = setting_flags;
   from.file = config_file;
+  return from;
+}
+
+config::loaded command_line::load_settings() const {
+  const auto from = make_sources();
   auto read = config::load(from);
-  // Somebody who replays looks at the report; the course of things is for those who ask for it.
+  // Somebody who replays or asks the doctor looks at the report; the course of things is for those who ask for it.
   const bool is_default = read.values.log_level == config::settings{}.log_level && !says_log_level(from);
-  if (std::holds_alternative<replay_arguments>(command) && is_default)
+  if (!std::holds_alternative<migrate_arguments>(command) && is_default)
     read.values.log_level = config::log_level::warn;
   read.mistakes.insert(read.mistakes.begin(), mistakes.begin(), mistakes.end());
   return read;

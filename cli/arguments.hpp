@@ -25,12 +25,22 @@ struct migrate_arguments {
   bool json = false;
 };
 
+struct doctor_arguments {
+  bool json = false;
+  bool advise = false;
+  std::optional<std::size_t> cores{}; ///< of the database's machine; nothing: this one's
+  std::optional<std::size_t> disks{};
+  std::optional<std::size_t> concurrency{}; ///< operations expected at a time
+};
+
 struct command_line {
-  std::variant<replay_arguments, migrate_arguments> command;
+  std::variant<replay_arguments, migrate_arguments, doctor_arguments> command;
   std::vector<std::pair<std::string, std::string>> setting_flags; ///< as config::sources wants them
   std::optional<std::filesystem::path> config_file;
   std::vector<config::mistake> mistakes; ///< if there are any, nothing is to be begun
 
+  /// What the settings are read from.
+  config::sources make_sources() const;
   /// The settings from everywhere, and every mistake: those above first.
   config::loaded load_settings() const;
   /// Whether the log's level is said anywhere that this can see: a flag or the environment.

@@ -46,6 +46,8 @@ int run_migrate(const migrate_arguments& arguments, const config::settings& sett
   auto opened = open_database(settings);
   if (!opened)
     return fail(opened.failure());
+  for (const auto& warning : opened->warnings)
+    std::cerr << "colloquy: warning: " << warning << '\n';
   auto migrated = migrate_database(*opened, settings);
   auto stopped = opened->stop();
   if (!migrated)

@@ -1,6 +1,7 @@
 #include "cli/program.hpp"
 
 #include "cli/arguments.hpp"
+#include "cli/doctor_command.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
 #include "cli/migrate_command.hpp"
@@ -23,6 +24,8 @@ int run_command(const command_line& line) {
   start_logging(loaded.values.log_level);
   if (auto* replay = std::get_if<replay_arguments>(&line.command))
     return run_replay(*replay, loaded.values);
+  if (auto* doctor = std::get_if<doctor_arguments>(&line.command))
+    return run_doctor(*doctor, loaded.values, line.make_sources());
   return run_migrate(std::get<migrate_arguments>(line.command), loaded.values);
 }
 

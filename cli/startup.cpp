@@ -1,6 +1,6 @@
 #include "cli/startup.hpp"
 
-#include "config/redact.hpp"
+#include "db/configured_endpoint.hpp"
 
 #include <utility>
 
@@ -15,8 +15,12 @@ result<void> database::stop() {
 }
 
 result<database> open_database(const config::settings& settings) {
-  if (settings.database)
-    return database{std::nullopt, *settings.database, *settings.database};
+  if (settings.database) {
+    auto endpoint = db::prepare_endpoint(db::configured_endpoint(settings, *settings.database));
+    if (!endpoint)
+      return std::move(endpoint.failure());
+    return database{std::nullopt, endpoint->conninfo, endpoint->conninfo, endpoint->shown, endpoint->warnings};
+  }
   db::embedded_options options;
   options.data_dir = settings.data_dir;
   options.bin_dir = settings.postgres_bin_dir.value_or(std::filesystem::path());
@@ -27,6 +31,7 @@ result<database> open_database(const config::settings& settings) {
   database opened;
   opened.service_conninfo = started->service_conninfo();
   opened.owner_conninfo = started->owner_conninfo();
+  opened.shown = "of our own in " + settings.data_dir.string();
   opened.embedded.emplace(std::move(*started));
   return opened;
 }
@@ -48,8 +53,8 @@ result<void> make_ready(const database& opened, const config::settings& settings
   if (!state)
     return std::move(state.failure());
   if (!state->usable())
-    return error{error_code::conflict, "the database " + config::redact_connection(opened.service_conninfo) +
-                                           " is not ready:\n" + state->describe(settings.schema) +
+    return error{error_code::conflict, "the database " + opened.shown + " is not ready:\n" +
+                                           state->describe(settings.schema) +
                                            "\nrun `colloquy migrate` with the same settings"};
   return {};
 }

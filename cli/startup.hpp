@@ -8,20 +8,24 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace colloquy::cli {
 
 /// A database, and the server if it is ours. The server stops with it, so it must outlive whoever is connected.
 struct database {
   std::optional<db::embedded_server> embedded;
-  std::string service_conninfo; ///< secret
-  std::string owner_conninfo;   ///< secret; for migrations
+  std::string service_conninfo;      ///< secret
+  std::string owner_conninfo;        ///< secret; for migrations
+  std::string shown;                 ///< where it is, for people; no secret
+  std::vector<std::string> warnings; ///< of the way to it; the service says them itself
 
   /// Stops the embedded server, if there is one. Errors: internal, if it had not ended in order.
   result<void> stop();
 };
 
-/// Starts the embedded server if no database is set, else only takes what is set. Errors: of embedded_server::start.
+/// Starts the embedded server if no database is set, else only takes what is set, filled in with TLS and the like.
+/// Errors: of embedded_server::start and db::prepare_endpoint.
 result<database> open_database(const config::settings& settings);
 
 /// Migrates. On the embedded server its login for the service can work afterwards; on another the connecting user.

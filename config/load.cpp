@@ -3,9 +3,13 @@
 #include "config/assignments.hpp"
 #include "config/expand.hpp"
 #include "config/nearest.hpp"
+#include "config/profile.hpp"
 #include "config/redact.hpp"
+#include "config/supabase.hpp"
 
 #include <algorithm>
+#include <array>
+#include <set>
 #include <system_error>
 
 #include <unistd.h>
@@ -49,7 +53,8 @@ std::string name_to_flag(std::string_view name) {
 std::string shown_written(const setting_descriptor& descriptor, const written_value& value) {
   auto text = as_written(value);
   const bool may_be_connection = text.find("://") != std::string::npos || text.find("password") != std::string::npos;
-  return descriptor.secret || may_be_connection ? redact_connection(text) : text;
+  return descriptor.secret == secrecy::none && may_be_connection ? redact_connection(text)
+                                                                 : shown_text(descriptor, text);
 }
 
 class loader {
@@ -62,11 +67,13 @@ public:
     report_unknown_names();
     for (const auto& each : descriptors())
       read_setting(each);
+    apply_profile();
+    if (!is_given("acquire_timeout"))
+      out_.values.acquire_timeout = out_.values.connect_timeout;
+    find_database();
     fill_data_dir();
     make_absolute();
-    check_at_most("pool_min", &settings::pool_min, "pool_max", &settings::pool_max);
-    check_at_most("session_undurable_bytes_max", &settings::session_undurable_bytes_max, "undurable_bytes_max",
-                  &settings::undurable_bytes_max);
+    check_bounds();
     return std::move(out_);
   }
 
@@ -201,6 +208,45 @@ private:
     return all;
   }
 
+  /// What nobody gave takes the profile's value.
+  void apply_profile() {
+    const auto values = parse_profile(out_.values.profile);
+    for (const auto& each : values ? *values : std::vector<profile_value>{}) {
+      if (is_given(each.setting))
+        continue;
+      // The tests hold every profile's values against the ranges.
+      if (find_setting(each.setting)->read(out_.values, each.text, spelling::with_unit))
+        profiled_.emplace(each.setting);
+    }
+  }
+
+  /// Without a connection, one may be built; with one, what is said about it must be true.
+  void find_database() {
+    constexpr std::array<std::string_view, 5> pieces{"connection_type", "supabase_project_ref", "supabase_url",
+                                                     "supabase_region", "supabase_db_password"};
+    if (std::any_of(pieces.begin(), pieces.end(), [this](auto each) { return is_refused(each); }))
+      return;
+    if (is_given("database")) {
+      add_supabase_mistakes(contradictions(out_.values));
+      return;
+    }
+    auto built = build_supabase(out_.values);
+    if (!built.mistakes.empty())
+      refused_.emplace_back("database"); // there is to be one, so no other must be missed
+    add_supabase_mistakes(built.mistakes);
+    out_.values.database = std::move(built.uri);
+  }
+
+  void add_supabase_mistakes(const std::vector<supabase_mistake>& mistakes) {
+    for (const auto& each : mistakes) {
+      const auto& setting = *find_setting(each.setting);
+      auto value = shown_value(setting, out_.values);
+      out_.mistakes.push_back({std::string(each.setting), source_of(each.setting),
+                               is_given(each.setting) ? std::optional(std::move(value)) : std::nullopt,
+                               each.explanation});
+    }
+  }
+
   /// An absolute path from the environment; the XDG specification says to ignore relative ones.
   std::optional<std::filesystem::path> folder_of(const std::string& name) const {
     const auto found = from_.environment.find(name);
@@ -210,7 +256,7 @@ private:
   }
 
   void fill_data_dir() {
-    if (given_.contains("data_dir"))
+    if (is_given("data_dir"))
       return;
     if (const auto data = folder_of("XDG_DATA_HOME"))
       out_.values.data_dir = *data / "colloquy";
@@ -231,27 +277,46 @@ private:
     absolute(out_.values.data_dir);
     if (out_.values.postgres_bin_dir)
       absolute(*out_.values.postgres_bin_dir);
+    if (auto& authorities = out_.values.ssl_root_cert; authorities && *authorities != "system")
+      absolute(*authorities);
+  }
+
+  bool is_given(std::string_view name) const { return given_.contains(std::string(name)); }
+
+  std::string source_of(std::string_view name) const {
+    if (const auto found = given_.find(std::string(name)); found != given_.end())
+      return found->second;
+    return profiled_.contains(std::string(name)) ? "profile " + out_.values.profile : "default";
   }
 
   bool is_refused(std::string_view name) const {
     return std::find(refused_.begin(), refused_.end(), name) != refused_.end();
   }
 
+  void check_bounds() {
+    check_at_most("pool_min", &settings::pool_min, "pool_max", &settings::pool_max);
+    check_at_most("reconnect_delay_first", &settings::reconnect_delay_first, "reconnect_delay_max",
+                  &settings::reconnect_delay_max);
+    check_at_most("tenant_waiters_max", &settings::tenant_waiters_max, "pool_waiters_max", &settings::pool_waiters_max);
+    check_at_most("session_undurable_bytes_max", &settings::session_undurable_bytes_max, "undurable_bytes_max",
+                  &settings::undurable_bytes_max);
+  }
+
   /// A default gives way to a value that somebody wrote; two written values must agree.
-  void check_at_most(const std::string& name, std::size_t settings::*member, const std::string& bound,
-                     std::size_t settings::*bound_member) {
+  template <class T>
+  void check_at_most(const std::string& name, T settings::*member, const std::string& bound,
+                     T settings::*bound_member) {
     auto& value = out_.values.*member;
     const auto most = out_.values.*bound_member;
     if (value <= most || is_refused(name) || is_refused(bound))
       return;
-    if (!given_.contains(name)) {
+    if (!is_given(name)) {
       value = most;
       return;
     }
-    const auto source = given_.contains(bound) ? given_.at(bound) : "default";
-    out_.mistakes.push_back(
-        {name, given_.at(name), find_setting(name)->write(out_.values),
-         "must be at most " + bound + ", which is " + find_setting(bound)->write(out_.values) + " (" + source + ")"});
+    out_.mistakes.push_back({name, given_.at(name), find_setting(name)->write(out_.values),
+                             "must be at most " + bound + ", which is " + find_setting(bound)->write(out_.values) +
+                                 " (" + source_of(bound) + ")"});
   }
 
   const sources& from_;
@@ -259,6 +324,7 @@ private:
   std::vector<assignment> env_file_;
   std::vector<assignment> file_;
   std::map<std::string, std::string> given_; ///< setting to source, for those that some source gives
+  std::set<std::string> profiled_;           ///< settings that have their value from the profile
   std::vector<std::string> refused_;
 };
 

@@ -50,7 +50,11 @@ struct loaded {
 /// Reads, expands ${NAME} (from the environment, then the `.env`), checks, fills in what depends on something else:
 /// - data_dir: $XDG_DATA_HOME/colloquy, else ~/.local/share/colloquy; a mistake if neither is known and the embedded
 ///   server needs it. Relative paths become absolute, from the working directory.
-/// - pool_min and session_undurable_bytes_max, where not given, follow their upper bounds down.
+/// - what the profile stands for, where it is not given itself.
+/// - acquire_timeout, where not given, is connect_timeout.
+/// - database, where not given, is built from the pieces for a Supabase project, where there are any (supabase.hpp).
+/// - pool_min, reconnect_delay_first, tenant_waiters_max and session_undurable_bytes_max, where not given, follow their
+///   upper bounds down.
 /// An empty value: of a flag, the file or a COLLOQUY_ name it counts (an empty `database` is the embedded server); of
 /// any other name it is as if the name were not set.
 /// Throws nothing but std::bad_alloc.

@@ -1,5 +1,7 @@
 #include "config/redact.hpp"
 
+#include "config/connection_text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -168,68 +170,12 @@ std::optional<std::string> redact_uri(std::string_view scheme, std::string_view 
          std::string(database) + *query;
 }
 
-/// Reads libpq's "key = value" pairs; its rules for quotes and backslashes.
-class pair_scanner {
-public:
-  explicit pair_scanner(std::string_view text)
-    : rest_(text) {}
-
-  bool at_end() {
-    skip_blanks();
-    return rest_.empty();
-  }
-
-  /// The name before the '='; nothing if there is none, or it is no name.
-  std::optional<std::string_view> name() {
-    const auto found = rest_.substr(0, rest_.find_first_of("= \t\r\n"));
-    rest_.remove_prefix(found.size());
-    skip_blanks();
-    if (found.empty() || !is_plain(found, "_") || !rest_.starts_with('='))
-      return std::nullopt;
-    rest_.remove_prefix(1);
-    skip_blanks();
-    return found;
-  }
-
-  /// The value without its quotes; nothing if a quote is not closed, or something follows it at once.
-  std::optional<std::string> value() {
-    const bool quoted = rest_.starts_with('\'');
-    if (quoted)
-      rest_.remove_prefix(1);
-    std::string found;
-    while (!rest_.empty() && !(quoted ? rest_.front() == '\'' : is_blank(rest_.front()))) {
-      if (rest_.front() == '\\' && rest_.size() > 1)
-        rest_.remove_prefix(1);
-      found += rest_.front();
-      rest_.remove_prefix(1);
-    }
-    if (!quoted)
-      return found;
-    if (rest_.empty())
-      return std::nullopt;
-    rest_.remove_prefix(1);
-    if (!rest_.empty() && !is_blank(rest_.front()))
-      return std::nullopt;
-    return found;
-  }
-
-private:
-  static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-  void skip_blanks() {
-    while (!rest_.empty() && is_blank(rest_.front()))
-      rest_.remove_prefix(1);
-  }
-
-  std::string_view rest_;
-};
-
 std::optional<std::string> redact_pairs(std::string_view pairs) {
   std::string shown;
   pair_scanner scanner(pairs);
   while (!scanner.at_end()) {
     const auto name = scanner.name();
-    if (!name || !(has(shown_parameters, *name) || has(hidden_parameters, *name)))
+    if (!name || !is_plain(*name, "_") || !(has(shown_parameters, *name) || has(hidden_parameters, *name)))
       return std::nullopt;
     const auto value = scanner.value();
     if (!value)

@@ -23,12 +23,27 @@ constexpr std::array<std::pair<std::string_view, log_level>, 7> level_names{{
     {"critical", log_level::error},
 }};
 
+constexpr std::array<std::pair<std::string_view, bool>, 8> truths{{{"true", true},
+                                                                   {"false", false},
+                                                                   {"yes", true},
+                                                                   {"no", false},
+                                                                   {"on", true},
+                                                                   {"off", false},
+                                                                   {"1", true},
+                                                                   {"0", false}}};
+
 char upper(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+std::string in_small_letters(std::string_view text) {
+  std::string small(text);
+  std::transform(small.begin(), small.end(), small.begin(), lower);
+  return small;
 }
 
 std::string own_name(std::string_view name) {
@@ -45,7 +60,7 @@ result<void> refused(std::string allowed) {
 setting_descriptor describe(std::string_view name, setting_kind kind, std::string allowed, std::string_view meaning,
                             names older) {
   older.insert(older.begin(), environment_name{own_name(name)});
-  return {name, kind, {}, std::move(allowed), meaning, std::move(older), false, {}, {}};
+  return {name, kind, {}, std::move(allowed), meaning, std::move(older), secrecy::none, {}, {}};
 }
 
 setting_descriptor with_default(setting_descriptor descriptor) {
@@ -93,6 +108,14 @@ std::optional<std::size_t> parse_count(std::string_view text) {
 
 std::string format_count(std::size_t count) {
   return std::to_string(count);
+}
+
+/// "a, b or c"
+std::string one_of(const std::vector<std::string_view>& words) {
+  std::string list(words.front());
+  for (std::size_t i = 1; i < words.size(); ++i)
+    list += (i + 1 == words.size() ? " or " : ", ") + std::string(words[i]);
+  return list;
 }
 
 } // namespace
@@ -194,8 +217,8 @@ setting_descriptor path_setting(std::string_view name, std::filesystem::path set
 }
 
 setting_descriptor optional_path_setting(std::string_view name, std::optional<std::filesystem::path> settings::*member,
-                                         text_rule rule, std::string_view meaning) {
-  auto descriptor = describe(name, setting_kind::path, rule.allowed, meaning, {});
+                                         text_rule rule, std::string_view meaning, names older) {
+  auto descriptor = describe(name, setting_kind::path, rule.allowed, meaning, std::move(older));
   descriptor.read = [=](settings& into, std::string_view text, spelling) -> result<void> {
     if (!text.empty() && !rule.accepts(text))
       return refused(allowed_phrase(setting_kind::path, rule.allowed));
@@ -211,8 +234,7 @@ setting_descriptor level_setting(std::string_view name, log_level settings::*mem
   auto descriptor = describe(name, setting_kind::level, "trace, debug, info, warn or error", meaning, std::move(older));
   const auto phrase = allowed_phrase(descriptor.kind, descriptor.allowed);
   descriptor.read = [=](settings& into, std::string_view text, spelling) -> result<void> {
-    std::string small(text);
-    std::transform(small.begin(), small.end(), small.begin(), lower);
+    const auto small = in_small_letters(text);
     for (const auto& [written, level] : level_names) {
       if (written == small) {
         into.*member = level;
@@ -222,6 +244,43 @@ setting_descriptor level_setting(std::string_view name, log_level settings::*mem
     return refused(phrase);
   };
   descriptor.write = [=](const settings& from) { return std::string(to_string(from.*member)); };
+  return with_default(std::move(descriptor));
+}
+
+setting_descriptor bool_setting(std::string_view name, bool settings::*member, std::string_view meaning, names older) {
+  auto descriptor =
+      describe(name, setting_kind::text, "true or false (or yes, no, on, off, 1, 0)", meaning, std::move(older));
+  const auto phrase = allowed_phrase(descriptor.kind, descriptor.allowed);
+  descriptor.read = [=](settings& into, std::string_view text, spelling) -> result<void> {
+    const auto small = in_small_letters(text);
+    const auto* found =
+        std::find_if(truths.begin(), truths.end(), [&](const auto& each) { return each.first == small; });
+    if (found == truths.end())
+      return refused(phrase);
+    into.*member = found->second;
+    return {};
+  };
+  descriptor.write = [=](const settings& from) { return std::string(from.*member ? "true" : "false"); };
+  return with_default(std::move(descriptor));
+}
+
+setting_descriptor word_setting(std::string_view name, word_member member, std::string_view meaning, names older) {
+  auto descriptor =
+      describe(name, setting_kind::text, one_of(member.words) + (member.may_be_empty ? "; empty to leave it open" : ""),
+               meaning, std::move(older));
+  const auto phrase = allowed_phrase(descriptor.kind, descriptor.allowed);
+  descriptor.read = [=](settings& into, std::string_view text, spelling) -> result<void> {
+    const auto found = std::find(member.words.begin(), member.words.end(), in_small_letters(text));
+    const bool is_absent = text.empty() && member.may_be_empty;
+    if (found == member.words.end() && !is_absent)
+      return refused(phrase);
+    member.set(into, is_absent ? std::nullopt : std::optional<std::size_t>(found - member.words.begin()));
+    return {};
+  };
+  descriptor.write = [=](const settings& from) {
+    const auto place = member.get(from);
+    return place ? std::string(member.words[*place]) : std::string();
+  };
   return with_default(std::move(descriptor));
 }
 

@@ -21,23 +21,68 @@ inline constexpr std::size_t gibibyte = 1024 * mebibyte;
 
 enum class log_level { trace, debug, info, warn, error };
 
+/// How much a connection's encryption proves, as libpq knows it.
+enum class ssl_mode { disable, allow, prefer, require, verify_ca, verify_full };
+
+/// Which of a host's addresses are tried first; the others are tried after them.
+enum class address_family { any, ipv4, ipv6 };
+
+/// What is at the other end of the connection.
+enum class connection_type { direct, supavisor_session };
+
+/// As they stand in the file: "warn", "verify-full", "ipv4", "supavisor_session".
 std::string_view to_string(log_level level) noexcept;
+std::string_view to_string(ssl_mode mode) noexcept;
+std::string_view to_string(address_family family) noexcept;
+std::string_view to_string(connection_type type) noexcept;
 
 /// The settings, each with its default; the table below gives meaning and range. What load() returns without a
 /// mistake lies in these ranges, so readers check nothing again.
 struct settings {
-  std::optional<std::string> database;                   ///< nothing: the embedded server. Secret: holds a password
+  std::optional<std::string> database;                ///< nothing: the embedded server. Secret: holds a password
+  std::optional<config::ssl_mode> ssl_mode;           ///< nothing: verify-full, but for a host that is local
+  std::optional<std::filesystem::path> ssl_root_cert; ///< absolute once loaded, or "system", which libpq 16 knows
+  config::address_family address_family = config::address_family::any;
+  std::optional<config::connection_type> connection_type;
+  std::optional<std::string> supabase_project_ref;
+  std::optional<std::string> supabase_url;
+  std::optional<std::string> supabase_region;
+  std::optional<std::string> supabase_db_password;       ///< secret
+  std::optional<std::string> supabase_key;               ///< secret; not used to connect
+  std::optional<std::string> supabase_service_role_key;  ///< secret; not used to connect
   std::string schema = "public";                         ///< safe inside a quoted SQL identifier
   std::filesystem::path data_dir;                        ///< absolute once loaded; empty only if `database` is set
   std::optional<std::filesystem::path> postgres_bin_dir; ///< nothing: the programs are looked for
   std::string embedded_user = "postgres";
   config::log_level log_level = config::log_level::info;
   std::string application_name = "colloquy-mcp";
-  std::size_t pool_min = 5;
-  std::size_t pool_max = 20;
+  std::string profile; ///< see profile.hpp; what it stands for is in the members already
+  std::string pool_mode = "session";
+  std::size_t pool_min = 5;  ///< at most pool_max
+  std::size_t pool_max = 20; ///< at least 2: a writer holds one, and reading needs another
   std::chrono::milliseconds connect_timeout = std::chrono::seconds{10};
+  std::chrono::milliseconds acquire_timeout = std::chrono::seconds{10}; ///< connect_timeout, unless given itself
   std::chrono::milliseconds statement_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds idle_in_transaction_timeout = std::chrono::seconds{60};
+  std::chrono::milliseconds lock_timeout = std::chrono::seconds{10};
+  std::chrono::milliseconds pool_idle_timeout = std::chrono::minutes{5};
+  std::chrono::milliseconds pool_max_lifetime = std::chrono::minutes{30};
+  std::chrono::milliseconds health_check_interval = std::chrono::seconds{30};
+  std::chrono::milliseconds report_interval = std::chrono::minutes{1};
+  std::chrono::milliseconds reconnect_delay_first{100}; ///< at most reconnect_delay_max
+  std::chrono::milliseconds reconnect_delay_max = std::chrono::seconds{5};
+  std::size_t reconnect_jitter_percent = 25;
+  std::chrono::milliseconds keepalive_idle = std::chrono::seconds{10};
+  std::chrono::milliseconds tcp_user_timeout = std::chrono::seconds{30};
+  std::chrono::milliseconds lease_idle_timeout = std::chrono::minutes{5};
+  std::chrono::milliseconds lease_leak_after = std::chrono::minutes{1};
+  std::chrono::milliseconds slow_statement_after = std::chrono::seconds{1};
+  std::size_t pool_waiters_max = 50'000;
+  std::size_t tenant_waiters_max = 10'000; ///< at most pool_waiters_max
+  std::size_t tenant_backends_max = 0;     ///< 0: as many as pool_max
+  std::size_t pipeline_depth = 2;
+  std::size_t statement_cache_max = 256;
+  bool monitoring = false;
   std::size_t batch_events_max = 2000;
   std::size_t batch_bytes_max = 4 * mebibyte;
   std::size_t batches_in_flight_max = 2;
@@ -63,6 +108,9 @@ struct environment_name {
   bool is_own() const noexcept { return name.starts_with("COLLOQUY_"); }
 };
 
+/// What may be shown of a setting: all of it, all but the passwords in a connection string, or nothing.
+enum class secrecy { none, connection, whole };
+
 struct setting_descriptor {
   std::string_view name; ///< in the file; the flag is --name with '-' for '_'
   setting_kind kind;
@@ -70,7 +118,7 @@ struct setting_descriptor {
   std::string allowed;                       ///< the range; expected() makes a phrase of it
   std::string_view meaning;                  ///< one sentence
   std::vector<environment_name> environment; ///< the first that is set wins; our own name is always the first
-  bool secret = false;                       ///< shown only through shown_value()
+  secrecy secret = secrecy::none;            ///< unless none, shown only through shown_value()
 
   /// Checks the text and sets the member; on failure the member is as it was, and the message is what is allowed
   /// ("a whole number, 1 to 1000"), without the value, which may be secret.
@@ -91,7 +139,10 @@ bool is_environment_name(std::string_view name);
 /// Kind and range as one phrase: "a duration with its unit (ms, s, min or h), 100ms to 10min".
 std::string expected(const setting_descriptor& descriptor);
 
-/// The member as it may be logged: passwords redacted.
+/// A text of this setting as it may be shown, whether it could be read or not.
+std::string shown_text(const setting_descriptor& descriptor, std::string_view text);
+
+/// The member as it may be logged: passwords and keys hidden.
 std::string shown_value(const setting_descriptor& descriptor, const settings& values);
 
 } // namespace colloquy::config

@@ -17,12 +17,15 @@ enum class failure_kind {
 
 std::string_view to_string(failure_kind kind) noexcept;
 
+struct symptom; // db/symptoms.hpp
+
 /// `sqlstate` is empty when it was not the server that spoke. `message` never holds a statement's values: only the
 /// server's primary message, whose quoting of values is limited to what violates a constraint's type.
 struct db_failure {
   failure_kind kind = failure_kind::fault;
   std::string sqlstate;
   std::string message;
+  const symptom* known = nullptr; ///< what is known of such words (db/symptoms.hpp makes it); lives as long as we do
 };
 
 /// Raised by begin_batch and claim_writer (db/migrations/).

@@ -1,5 +1,7 @@
 #include "db/migrator_session.hpp"
 
+#include "db/symptoms.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -105,6 +107,8 @@ error to_error(const sql_failure& failed, std::string_view what) {
   message += ": " + failed.text;
   if (!failed.sqlstate.empty())
     message += " (SQLSTATE " + failed.sqlstate + ")";
+  if (const auto* known = find_symptom(failed.sqlstate, failed.text))
+    message += " — " + std::string(known->advice);
   return {code, std::move(message)};
 }
 
@@ -117,8 +121,9 @@ result<migrator_session> migrator_session::open(const std::string& conninfo) {
     return error{error_code::database_unavailable, "no memory for a connection to the database"};
   if (PQstatus(raw) != CONNECTION_OK) {
     const char* password = PQpass(raw);
+    auto said = without(trimmed(PQerrorMessage(raw)), password ? password : "");
     return error{error_code::database_unavailable,
-                 "cannot connect to the database: " + without(trimmed(PQerrorMessage(raw)), password ? password : "")};
+                 "cannot connect to the database: " + describe(make_failure("", std::move(said), true))};
   }
   PQsetNoticeReceiver(raw, drop_notice, nullptr);
   if (PQserverVersion(raw) < server_version_min)

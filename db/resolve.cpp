@@ -1,41 +1,18 @@
 #include "db/resolve.hpp"
 
-#include <arpa/inet.h>
-#include <libpq-fe.h>
+#include "db/conninfo.hpp"
+
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <map>
 #include <memory>
-#include <vector>
 
 namespace colloquy::db {
 namespace {
 
-/// As libpq splits its lists: an empty part counts, at the end too.
-std::vector<std::string> split_commas(const std::string& text) {
-  std::vector<std::string> parts(1);
-  for (char c : text)
-    if (c == ',')
-      parts.emplace_back();
-    else
-      parts.back().push_back(c);
-  return parts;
-}
-
-std::string join_commas(const std::vector<std::string>& parts) {
-  std::string out;
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    out += (i == 0 ? "" : ",") + parts[i];
-  return out;
-}
-
-bool is_address_or_socket(const std::string& host) {
-  unsigned char scratch[sizeof(in6_addr)];
-  return host.empty() || host.front() == '/' || host.front() == '@' || inet_pton(AF_INET, host.c_str(), scratch) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), scratch) == 1;
+bool is_ipv6(const std::string& address) {
+  return address.find(':') != std::string::npos;
 }
 
 result<std::vector<std::string>> addresses_of(const std::string& host) {
@@ -58,34 +35,23 @@ result<std::vector<std::string>> addresses_of(const std::string& host) {
   return addresses;
 }
 
-std::string quoted(const std::string& value) {
-  std::string out = "'";
-  for (char c : value) {
-    if (c == '\'' || c == '\\')
-      out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + "'";
-}
-
-using option_values = std::map<std::string, std::string>;
-
 /// libpq tries the entries of its lists in turn, so a host of several addresses becomes several entries.
-result<void> add_addresses(option_values& values) {
-  const auto hosts = split_commas(values["host"]);
-  const auto ports = values.contains("port") ? split_commas(values["port"]) : std::vector<std::string>{};
+result<std::vector<std::string>> add_addresses(option_values& values, address_preference preference) {
+  const auto hosts = split_list(value_or_environment(values, "host", "PGHOST"));
+  const auto ports = split_list(value_or_environment(values, "port", "PGPORT"));
+  std::vector<std::string> notes;
   if (ports.size() > 1 && ports.size() != hosts.size())
-    return {}; // libpq will say so
+    return notes; // libpq will say so
   std::vector<std::string> hosts_out, addresses_out, ports_out;
-  bool any_name = false;
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     std::vector<std::string> addresses(1); // empty: libpq takes the host itself
     if (!is_address_or_socket(hosts[i])) {
       auto found = addresses_of(hosts[i]);
       if (!found)
         return found.failure();
-      addresses = std::move(found).value();
-      any_name = true;
+      addresses = in_preferred_order(std::move(found).value(), preference);
+      if (auto note = family_note(hosts[i], addresses, preference); !note.empty())
+        notes.push_back(std::move(note));
     }
     for (auto& address : addresses) {
       hosts_out.push_back(hosts[i]);
@@ -94,39 +60,60 @@ result<void> add_addresses(option_values& values) {
         ports_out.push_back(ports[i]);
     }
   }
-  if (!any_name)
-    return {};
-  values["host"] = join_commas(hosts_out);
-  values["hostaddr"] = join_commas(addresses_out);
+  values["host"] = join_list(hosts_out);
+  values["hostaddr"] = join_list(addresses_out);
   if (!ports_out.empty())
-    values["port"] = join_commas(ports_out);
-  return {};
+    values["port"] = join_list(ports_out);
+  return notes;
+}
+
+bool has_names(const option_values& values) {
+  if (!value_or_environment(values, "hostaddr", "PGHOSTADDR").empty())
+    return false;
+  const auto hosts = split_list(value_or_environment(values, "host", "PGHOST"));
+  return !std::all_of(hosts.begin(), hosts.end(), is_address_or_socket);
 }
 
 } // namespace
 
-result<std::string> resolve_hosts(const std::string& conninfo) {
-  char* problem = nullptr;
-  std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfoParse(conninfo.c_str(), &problem),
-                                                                       PQconninfoFree);
-  if (!options) {
-    std::unique_ptr<char, decltype(&PQfreemem)> owned(problem, PQfreemem);
-    return error{error_code::invalid_request, "the database's connection string cannot be read"};
-  }
-  option_values values;
-  for (const auto* option = options.get(); option->keyword; ++option)
-    if (option->val && *option->val)
-      values[option->keyword] = option->val;
-  if (!values.contains("host"))
-    if (const char* host = std::getenv("PGHOST"); host && *host)
-      values["host"] = host;
-  if (values.contains("host") && !values.contains("hostaddr") && !std::getenv("PGHOSTADDR"))
-    if (auto added = add_addresses(values); !added)
-      return added.failure();
-  std::string out;
-  for (const auto& [keyword, value] : values)
-    out += (out.empty() ? "" : " ") + keyword + "=" + quoted(value);
-  return out;
+result<resolved_hosts> resolve_hosts(const std::string& conninfo, address_preference preference) {
+  auto values = parse_conninfo(conninfo);
+  if (!values)
+    return values.failure();
+  if (!has_names(*values))
+    return resolved_hosts{write_conninfo(*values), {}};
+  auto notes = add_addresses(*values, preference);
+  if (!notes)
+    return notes.failure();
+  return resolved_hosts{write_conninfo(*values), std::move(notes).value()};
+}
+
+bool has_host_names(const std::string& conninfo) {
+  const auto values = parse_conninfo(conninfo);
+  return values && has_names(*values);
+}
+
+std::vector<std::string> in_preferred_order(std::vector<std::string> addresses, address_preference preference) {
+  if (preference != address_preference::any)
+    std::stable_partition(addresses.begin(), addresses.end(), [&](const auto& address) {
+      return is_ipv6(address) == (preference == address_preference::ipv6);
+    });
+  return addresses;
+}
+
+std::string family_note(const std::string& host, const std::vector<std::string>& addresses,
+                        address_preference preference) {
+  const auto with_ipv6 = std::count_if(addresses.begin(), addresses.end(), is_ipv6);
+  if (preference == address_preference::ipv6 && with_ipv6 == 0)
+    return "host \"" + host + "\" has only IPv4 addresses; address_family = ipv6 cannot be followed";
+  if (preference == address_preference::ipv6 || with_ipv6 == 0 || with_ipv6 != std::ssize(addresses))
+    return {};
+  std::string note = "host \"" + host + "\" has only IPv6 addresses; a machine without IPv6 does not reach it";
+  if (preference == address_preference::ipv4)
+    note += ", and address_family = ipv4 cannot be followed";
+  if (host.ends_with(".supabase.co"))
+    note += "; a Supabase project is reached over IPv4 by its session pooler (connection_type = supavisor_session)";
+  return note;
 }
 
 } // namespace colloquy::db

@@ -188,6 +188,8 @@ error to_error(const db_failure& failure) {
   case failure_kind::retry:
   case failure_kind::wait:
   case failure_kind::connection_lost:
+    if (failure.sqlstate == "57014")
+      return {error_code::deadline_exceeded, "the database did not answer within the time allowed", 1000ms};
     return {error_code::database_unavailable, "the database cannot answer now: " + failure.message, 1000ms};
   case failure_kind::fence:
   case failure_kind::fault:

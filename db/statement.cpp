@@ -14,6 +14,15 @@ int rows::columns() const noexcept {
   return result_ ? PQnfields(result_.get()) : 0;
 }
 
+std::string_view rows::column_name(int column) const noexcept {
+  const char* name = result_ ? PQfname(result_.get(), column) : nullptr;
+  return name ? name : "";
+}
+
+std::string_view rows::command() const noexcept {
+  return result_ ? PQcmdStatus(const_cast<PGresult*>(result_.get())) : "";
+}
+
 bool rows::is_null(int row, int column) const noexcept {
   return PQgetisnull(result_.get(), row, column) == 1;
 }

@@ -124,8 +124,9 @@ TEST_CASE("a subcommand that there is not is named, with those that there are") 
 TEST_CASE("help lists what there is and nothing else") {
   const auto help = ended({"--help"});
   CHECK(help.exit_code == exit_done);
-  CHECK_THAT(help.to_stdout, ContainsSubstring("replay") && ContainsSubstring("migrate"));
-  for (const char* later : {"serve", "mcp", "doctor", "bench"})
+  CHECK_THAT(help.to_stdout,
+             ContainsSubstring("replay") && ContainsSubstring("migrate") && ContainsSubstring("doctor"));
+  for (const char* later : {"serve", "mcp", "bench"})
     CHECK_THAT(help.to_stdout, !ContainsSubstring(later));
   CHECK_THAT(ended({"replay", "--help"}).to_stdout, ContainsSubstring("--concurrency") &&
                                                         ContainsSubstring("--database") &&

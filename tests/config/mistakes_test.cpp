@@ -31,15 +31,15 @@ TEST_CASE("a bad value is told with setting, value, source and what is allowed",
   const auto conf = folder.write("x.conf", "\npool_max = many\n");
   from.file = conf;
   CHECK(only_mistake(from) ==
-        "pool_max = \"many\" (file " + conf.string() + " line 2): must be a whole number, 1 to 1000");
+        "pool_max = \"many\" (file " + conf.string() + " line 2): must be a whole number, 2 to 1000");
   const auto env = folder.write(".env", "DB_POOL_MAX=0\n");
   from.env_file = env;
   CHECK(only_mistake(from) ==
-        "pool_max = \"0\" (file " + env.string() + " line 1 DB_POOL_MAX): must be a whole number, 1 to 1000");
+        "pool_max = \"0\" (file " + env.string() + " line 1 DB_POOL_MAX): must be a whole number, 2 to 1000");
   from.environment["POOL_SIZE"] = "1001";
-  CHECK(only_mistake(from) == "pool_max = \"1001\" (environment POOL_SIZE): must be a whole number, 1 to 1000");
+  CHECK(only_mistake(from) == "pool_max = \"1001\" (environment POOL_SIZE): must be a whole number, 2 to 1000");
   from.flags = {{"pool_max", "-1"}};
-  CHECK(only_mistake(from) == "pool_max = \"-1\" (flag --pool-max): must be a whole number, 1 to 1000");
+  CHECK(only_mistake(from) == "pool_max = \"-1\" (flag --pool-max): must be a whole number, 2 to 1000");
 }
 
 TEST_CASE("a bad value that is overridden is not told", "[mistakes]") {

@@ -1,14 +1,9 @@
 // One connection in pipeline mode against a real server: what each unit gets when its neighbours fail, and when the
 // server, or the way to it, goes.
-#include "db/pipeline_connection.hpp"
 #include "db/session_queries.hpp"
+#include "tests/db/driven_connection.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/test_cluster.hpp"
-
-#include <poll.h>
-
-#include <chrono>
-#include <map>
 
 using namespace colloquy;
 using namespace colloquy::db;
@@ -28,67 +23,6 @@ constexpr statement insert_checked{"insert_checked", "INSERT INTO checked VALUES
 constexpr statement setting{"setting", "SELECT current_setting($1)", text_type};
 constexpr statement sleep_long{"sleep_long", "SELECT pg_sleep($1)::text", int8_type};
 
-/// Drives a connection with poll() where the product has an actor and an I/O thread.
-class driven_connection {
-public:
-  explicit driven_connection(const connection_target& target) {
-    auto started = pipeline_connection::start(target);
-    if (!started)
-      throw std::runtime_error(started.failure().message);
-    link_ = std::move(started).value();
-    need_ = io_need::write;
-  }
-
-  /// Until the condition holds, or nothing has happened for a long time.
-  template <class Condition>
-  bool drive(Condition done) {
-    const auto deadline = std::chrono::steady_clock::now() + 30s;
-    while (!done() && !link_->broken() && std::chrono::steady_clock::now() < deadline) {
-      pollfd waiting{link_->socket(), 0, 0};
-      if (need_ == io_need::read || need_ == io_need::read_write)
-        waiting.events |= POLLIN;
-      if (need_ == io_need::write || need_ == io_need::read_write)
-        waiting.events |= POLLOUT;
-      poll(&waiting, 1, 1000);
-      advance();
-    }
-    return done();
-  }
-  void advance() {
-    need_ = link_->advance();
-    for (auto& unit : link_->take_finished()) {
-      order_.push_back(unit.tag);
-      outcomes_.insert_or_assign(unit.tag, std::move(unit.outcome));
-    }
-  }
-  bool make_ready() {
-    return drive([this] { return link_->ready(); });
-  }
-  void submit(std::uint64_t tag, std::vector<statement_call> calls) { link_->submit(tag, {std::move(calls)}); }
-
-  /// The outcome of a unit, once it has come.
-  const unit_outcome& outcome(std::uint64_t tag) {
-    advance();
-    drive([&] { return outcomes_.contains(tag); });
-    if (!outcomes_.contains(tag))
-      throw std::runtime_error("no outcome");
-    return outcomes_.at(tag);
-  }
-  unit_outcome run(statement_call call) {
-    submit(++last_, {std::move(call)});
-    return outcome(last_);
-  }
-  const std::vector<std::uint64_t>& order() const { return order_; }
-  pipeline_connection& link() { return *link_; }
-
-private:
-  std::unique_ptr<pipeline_connection> link_;
-  io_need need_ = io_need::none;
-  std::map<std::uint64_t, unit_outcome> outcomes_;
-  std::vector<std::uint64_t> order_;
-  std::uint64_t last_ = 1000;
-};
-
 /// A database with some tables that the service may write.
 test_database make_tables() {
   auto database = test_database::make();
@@ -99,16 +33,6 @@ test_database make_tables() {
                 "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON checked DEFERRABLE INITIALLY DEFERRED"
                 " FOR EACH ROW EXECUTE FUNCTION refuse()");
   return database;
-}
-
-connection_target target_of(const test_database& database, std::chrono::milliseconds statement_timeout = 20s) {
-  return service_target(database.service_conninfo(), "public", "pipeline-test", statement_timeout, 60s);
-}
-
-std::string only_value(const unit_outcome& outcome) {
-  if (outcome.failure)
-    return "failed: " + outcome.failure->message;
-  return std::string(outcome.results.back().get(0, 0));
 }
 
 std::string kept(const test_database& database) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 using namespace colloquy;
 
@@ -30,7 +31,7 @@ std::map<std::string, std::string> resolved(const std::string& conninfo) {
   auto text = db::resolve_hosts(conninfo);
   if (!text)
     FAIL(text.failure().message);
-  return options_of(*text);
+  return options_of(text->conninfo);
 }
 
 auto entries(const std::string& list) {
@@ -109,4 +110,37 @@ TEST_CASE_METHOD(without_pghost, "a name that cannot be found is named, a text t
   REQUIRE_FALSE(unreadable);
   CHECK(unreadable.failure().code == error_code::invalid_request);
   CHECK(unreadable.failure().message.find("hunter2") == std::string::npos);
+}
+
+TEST_CASE("addresses of the preferred family come first, in the resolver's order") {
+  using db::address_preference;
+  const std::vector<std::string> mixed = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"};
+  CHECK(db::in_preferred_order(mixed, address_preference::any) == mixed);
+  CHECK(db::in_preferred_order(mixed, address_preference::ipv4) ==
+        std::vector<std::string>{"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"});
+  CHECK(db::in_preferred_order(mixed, address_preference::ipv6) ==
+        std::vector<std::string>{"2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2"});
+}
+
+TEST_CASE("a host that has only the other family is named") {
+  using db::address_preference;
+  const std::vector<std::string> four = {"192.0.2.1"}, six = {"2001:db8::1"}, both = {"2001:db8::1", "192.0.2.1"};
+  for (auto preference : {address_preference::any, address_preference::ipv4}) {
+    CHECK_THAT(db::family_note("db.ref.supabase.co", six, preference),
+               test::ContainsSubstring("has only IPv6 addresses") && test::ContainsSubstring("supavisor_session"));
+    CHECK_THAT(db::family_note("db.example.com", six, preference), !test::ContainsSubstring("supavisor_session"));
+    CHECK(db::family_note("db.example.com", four, preference).empty());
+    CHECK(db::family_note("db.example.com", both, preference).empty());
+  }
+  CHECK_THAT(db::family_note("db.example.com", four, address_preference::ipv6),
+             test::ContainsSubstring("has only IPv4 addresses"));
+  CHECK(db::family_note("db.example.com", six, address_preference::ipv6).empty());
+}
+
+TEST_CASE_METHOD(without_pghost, "there are names to be looked up unless addresses or sockets are given") {
+  CHECK(db::has_host_names("host=localhost"));
+  CHECK(db::has_host_names("host=/tmp,db.example.com"));
+  CHECK_FALSE(db::has_host_names("host=10.0.0.1,/tmp"));
+  CHECK_FALSE(db::has_host_names("dbname=x"));
+  CHECK_FALSE(db::has_host_names("host=db.example.com hostaddr=10.0.0.1"));
 }

@@ -286,9 +286,9 @@ public:
               if (line_->is_broken)
                 answer.deliver(lost());
               else if (pool_->answers_at_once && line_->units.empty())
-                answer.deliver(pool_->run(request.work));
+                answer.deliver(pool_->run(*request.work));
               else
-                line_->units.push_back({answer, std::move(request.work)});
+                line_->units.push_back({answer, *request.work});
               return answer;
             },
             [this](const answer_held& told) { answer(told.how); }};
@@ -324,14 +324,19 @@ class fake_supervisor : public actors::supervisor_actor::base {
 public:
   fake_supervisor(caf::actor_config& config, fake_pool* pool)
     : actors::supervisor_actor::base(config)
-    , pool_(pool) {}
+    , pool_(pool) {
+    set_down_handler([this](const caf::down_msg& down) {
+      if (pool_->leaseholder_ && down.source == pool_->leaseholder_)
+        end_lease();
+    });
+  }
 
   behavior_type make_behavior() override {
     return {[this](actors::run_unit& request) -> db::unit_outcome {
               if (pool_->is_away)
                 return {{}, db_failure{failure_kind::wait, "", "no connection"}};
-              note_wake(request.work);
-              return pool_->run(request.work);
+              note_wake(*request.work);
+              return pool_->run(*request.work);
             },
             [this](const actors::lease_connection&) -> result<actors::leased_connection> {
               if (pool_->is_away)
@@ -340,17 +345,30 @@ public:
                 ++pool_->leases_kept_;
               ++pool_->leases_;
               pool_->leaseholder_ = current_sender();
+              monitor(caf::actor_cast<caf::actor_addr>(pool_->leaseholder_));
               // Ending the old backend: what it has not run by now it never will.
               pool_->current_->is_broken = true;
               if (pool_->connection_)
                 send_exit(pool_->connection_, caf::exit_reason::user_shutdown);
               pool_->current_ = std::make_shared<fake_pool::line>();
               pool_->connection_ = spawn<fake_connection>(pool_, pool_->current_);
-              return actors::leased_connection{caf::actor_cast<actors::connection_actor>(pool_->connection_), 42};
+              pool_->current_lease_ = pool_->leases_;
+              return actors::leased_connection{caf::actor_cast<actors::connection_actor>(pool_->connection_), 42,
+                                               pool_->current_lease_};
+            },
+            [this](const actors::end_lease& ended) {
+              if (ended.lease == pool_->current_lease_)
+                end_lease();
             }};
   }
 
 private:
+  void end_lease() {
+    if (pool_->connection_)
+      send_exit(pool_->connection_, caf::exit_reason::user_shutdown);
+    pool_->current_->is_broken = true;
+  }
+
   void note_wake(const db::unit& work) {
     const auto& call = work.calls.back();
     if (std::string_view(call.what->name) != "read_session")

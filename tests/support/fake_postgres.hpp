@@ -2,7 +2,7 @@
 // failures of a real one made to order. It takes the very units that the product sends and answers as PostgreSQL does.
 #pragma once
 
-#include "actors/connection_interface.hpp"
+#include "actors/pool_interface.hpp"
 #include "db/batch.hpp"
 #include "messages/event.hpp"
 #include "messages/session.hpp"
@@ -144,6 +144,7 @@ private:
   std::shared_ptr<line> current_ = std::make_shared<line>();
   std::size_t leases_ = 0;
   std::size_t leases_kept_ = 0;
+  actors::lease_id current_lease_ = 0;
   std::map<uuid_bytes, waking> wakes_;
   caf::strong_actor_ptr leaseholder_;
 };

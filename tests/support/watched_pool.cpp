@@ -26,7 +26,8 @@ watched_pool::behavior_type watched_pool::make_behavior() {
           [this](actors::lease_connection& request) {
             holder_->set(current_sender());
             return delegate(real_, std::move(request));
-          }};
+          },
+          [this](const actors::end_lease& ended) { send(real_, ended); }};
 }
 
 void watched_pool::on_exit() {
@@ -37,11 +38,14 @@ open_service::open_service(std::size_t batch_events_max)
   : database_(test_database::make())
   , system_(config_) {
   auto connecting = std::make_shared<actors::connection_options>();
-  connecting->target = db::service_target(database_.service_conninfo(), "public", "colloquy-test", 30s, 60s);
+  connecting->target = db::service_target(database_.service_conninfo(), "public", "colloquy-test", {30s, 60s, 10s});
   connecting->connect_timeout = 10s;
   connecting->unit_timeout = 35s;
   connecting->reactor = std::make_shared<actors::io_reactor>();
-  actors::pool_options pool{2, 4, 10s};
+  actors::pool_options pool;
+  pool.connections_min = 2;
+  pool.connections_max = 4;
+  pool.acquire_timeout = 10s;
   supervisor_ = caf::actor_cast<actors::supervisor_actor>(system_.spawn<actors::supervisor>(pool, connecting));
   watched_ = caf::actor_cast<actors::supervisor_actor>(system_.spawn<watched_pool>(supervisor_, holder_));
   actors::directory_options options;
