@@ -33,15 +33,9 @@ writer::behavior_type writer::make_behavior() {
           [this](barrier request) { return wait_for(request); },
           [this](const forget_refusal& request) { refused_.erase(request.listener); },
           [this](writer_tick) { on_tick(); },
-          [this](const lease_recalled& recalled) {
-            is_recalled_ = is_recalled_ || (recalled.lease == lease_ && lease_ != 0);
-            change_connection();
-          },
-          [this](const lease_lost& lost) {
-            // What is under way is answered; without that nothing else would tell.
-            if (lost.lease == lease_ && lease_ != 0 && phase_ == phase::running && ledger_->in_flight.empty())
-              acquire();
-          },
+          [this](const lease_recalled& recalled) { give_back(recalled.lease); },
+          // What is under way is answered. What is sent after that would be refused for as long as we hold the lease.
+          [this](const lease_lost& lost) { give_back(lost.lease); },
           [](const backend_notified&) {}, // it listens to nothing
           [this](writer_retry) {
             if (phase_ != phase::pausing)
@@ -101,7 +95,7 @@ void writer::on_tick() {
 
 void writer::pump() {
   change_connection();
-  while (phase_ == phase::running && !is_recalled_ && ledger_->in_flight.size() < options_.batches_in_flight_max) {
+  while (phase_ == phase::running && !must_change_ && ledger_->in_flight.size() < options_.batches_in_flight_max) {
     if (!isolated_.empty()) {
       if (!ledger_->in_flight.empty())
         return; // one at a time, so that a refusal names its batch

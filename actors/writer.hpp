@@ -5,7 +5,7 @@
 //   barrier      -> barrier_passed once everything that arrived before is durable or refused; database_unavailable if
 //                   that takes longer than the request timeout.
 //   forget_refusal  from a session that has stopped.
-//   lease_recalled  from the pool: once the batches in flight are answered it takes another connection.
+//   lease_recalled, lease_lost  from the pool: once the batches in flight are answered it takes another connection.
 // Sends
 //   writer_ready    to the directory, each time that it has claimed its row and settled what its predecessor had in
 //   flight.
@@ -112,6 +112,7 @@ private:
   void drop_writes_of(caf::actor_id listener);
   void release_connection();
   run_unit unit_of(db::unit work, const char* purpose) const;
+  void give_back(lease_id lease);
   void change_connection();
   void stop_fenced(const std::string& what);
   void pause();
@@ -125,7 +126,7 @@ private:
   phase phase_ = phase::leasing;
   connection_actor connection_;
   lease_id lease_ = 0;
-  bool is_recalled_ = false;
+  bool must_change_ = false;
   std::uint64_t connection_generation_ = 0; // answers of an earlier connection are ignored
   bool announced_ = false;
   std::uint64_t last_ticket_ = 0;

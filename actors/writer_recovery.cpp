@@ -224,7 +224,7 @@ void writer::release_connection() {
   if (lease_ != 0)
     send(supervisor_, end_lease{std::exchange(lease_, 0), /*reusable=*/false});
   connection_ = nullptr;
-  is_recalled_ = false;
+  must_change_ = false;
 }
 
 run_unit writer::unit_of(db::unit work, const char* purpose) const {
@@ -234,9 +234,14 @@ run_unit writer::unit_of(db::unit work, const char* purpose) const {
   return unit;
 }
 
-/// The pool wants the connection back, and nothing is under way on it.
+void writer::give_back(lease_id lease) {
+  must_change_ = must_change_ || (lease == lease_ && lease_ != 0);
+  change_connection();
+}
+
+/// The pool wants the connection back or has lost it, and nothing is under way on it.
 void writer::change_connection() {
-  if (is_recalled_ && phase_ == phase::running && ledger_->in_flight.empty())
+  if (must_change_ && phase_ == phase::running && ledger_->in_flight.empty())
     acquire();
 }
 

@@ -48,7 +48,7 @@ struct history {
   }
 
   void act() {
-    const int what = roll(20);
+    const int what = roll(21);
     if (what < 8)
       append_something();
     else if (what < 14)
@@ -62,6 +62,8 @@ struct history {
     else if (what == 17)
       service.steps.advance(100ms);
     else if (what == 18)
+      service.pool.lose_backend(roll(2) == 0); // the word of it comes before heal(), or at the next of these
+    else if (what == 19)
       service.pool.is_away = roll(2) == 0;
     else
       service.database->failures.push_back({db::failure_kind::retry, "40001", "serialization"});
@@ -71,6 +73,7 @@ struct history {
   }
 
   void finish() {
+    service.pool.tell_of_loss();
     service.heal();
     check_durable_answers();
     for (const auto& session : sessions) {

@@ -115,3 +115,27 @@ TEST_CASE("a fenced writer counts each session that it stops once") {
   REQUIRE((*done)->has_value());
   CHECK((*done)->value().sessions_refused == 2);
 }
+
+TEST_CASE("a writer whose backend is gone takes another one, whenever it hears of it") {
+  stepped_service service;
+  const auto session = service.make_session();
+  SECTION("while it has nothing to write") {
+    service.pool.lose_backend();
+    service.steps.run();
+    service.append(session, {"a"});
+  }
+  SECTION("after its next batch was refused") {
+    service.pool.lose_backend(/*tell_now=*/false);
+    service.append(session, {"a"});
+    service.steps.run();
+    service.pool.tell_of_loss();
+  }
+  SECTION("while a batch is on its way to it") {
+    service.pool.lose_backend(/*tell_now=*/false);
+    service.append(session, {"a"});
+    service.pool.tell_of_loss();
+  }
+  service.steps.advance(5s);
+  CHECK(service.stored(session) == texts{"a"});
+  CHECK(service.pool.leases() == 2);
+}

@@ -285,6 +285,8 @@ public:
               auto answer = make_response_promise<db::unit_outcome>();
               if (line_->is_broken)
                 answer.deliver(lost());
+              else if (line_->is_gone)
+                answer.deliver(db::unit_outcome{{}, db_failure{failure_kind::wait, "", "the connection is gone"}});
               else if (pool_->answers_at_once && line_->units.empty())
                 answer.deliver(pool_->run(*request.work));
               else
@@ -338,7 +340,7 @@ public:
               note_wake(*request.work);
               return pool_->run(*request.work);
             },
-            [this](const actors::lease_connection&) -> result<actors::leased_connection> {
+            [this](const actors::lease_connection& wanted) -> result<actors::leased_connection> {
               if (pool_->is_away)
                 return error{error_code::database_unavailable, "no connection"};
               if (pool_->connection_ && !pool_->current_->is_broken)
@@ -353,6 +355,7 @@ public:
               pool_->current_ = std::make_shared<fake_pool::line>();
               pool_->connection_ = spawn<fake_connection>(pool_, pool_->current_);
               pool_->current_lease_ = pool_->leases_;
+              pool_->holder_ = wanted.holder;
               return actors::leased_connection{caf::actor_cast<actors::connection_actor>(pool_->connection_), 42,
                                                pool_->current_lease_};
             },
@@ -383,6 +386,19 @@ private:
 
 actors::supervisor_actor fake_pool::spawn(caf::actor_system& system) {
   return caf::actor_cast<actors::supervisor_actor>(system.spawn<fake_supervisor>(this));
+}
+
+void fake_pool::lose_backend(bool tell_now) {
+  if (!current_->units.empty())
+    return;
+  current_->is_gone = true;
+  if (tell_now)
+    tell_of_loss();
+}
+
+void fake_pool::tell_of_loss() {
+  if (current_->is_gone && holder_)
+    caf::anon_send(holder_, actors::lease_lost{current_lease_, "the backend is gone"});
 }
 
 std::size_t fake_pool::held() const {

@@ -107,6 +107,10 @@ public:
 
   /// Tells the leased connection to answer the oldest unit it holds, as soon as it runs; false if it holds none.
   bool answer_next(fault how = fault::none);
+  /// The leased backend is gone while nothing is under way on it: from now on its connection refuses what it gets, as a
+  /// real one does until its lease has ended. With `tell_now` its leaseholder is told; else by tell_of_loss().
+  void lose_backend(bool tell_now = true);
+  void tell_of_loss();
   std::size_t held() const;
   std::size_t leases() const { return leases_; }
   /// Leases asked for while the last one was still held.
@@ -130,6 +134,7 @@ private:
     std::deque<held_unit> units;
     std::size_t told = 0; // answers asked for and not yet given
     bool is_broken = false;
+    bool is_gone = false; // and was so before the next unit came
   };
 
   struct waking {
@@ -145,6 +150,7 @@ private:
   std::size_t leases_ = 0;
   std::size_t leases_kept_ = 0;
   actors::lease_id current_lease_ = 0;
+  actors::leaseholder_actor holder_;
   std::map<uuid_bytes, waking> wakes_;
   caf::strong_actor_ptr leaseholder_;
 };
