@@ -47,7 +47,7 @@ directory::behavior_type directory::make_behavior() {
   return {[this](create_session& request) { return create(request); },
           [this](get_session& request) { return route<session_record>(request); },
           [this](append_events& request) { return route<appended>(request); },
-          [this](start_turn& request) { return route<turn_record>(request); },
+          [this](start_turn& request) { return route<granted_turn>(request); },
           [this](end_turn& request) { return route<turn_record>(request); },
           [this](read_events& request) { return delegate(reader_, std::move(request)); },
           [this](flush) { return flush_all(); },

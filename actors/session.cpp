@@ -26,7 +26,7 @@ session::behavior_type session::make_behavior() {
           [this](create_session& request) { return make(request); },
           [this](get_session& request) { return handle<session_record>(request, &session::do_get); },
           [this](append_events& request) { return handle<appended>(request, &session::do_append); },
-          [this](start_turn& request) { return handle<turn_record>(request, &session::do_begin_turn); },
+          [this](start_turn& request) { return handle<granted_turn>(request, &session::do_begin_turn); },
           [this](end_turn& request) { return handle<turn_record>(request, &session::do_finish_turn); },
           [this](go_to_sleep) { return sleep(); },
           [this](const resend_undurable& request) { return resend(request); },

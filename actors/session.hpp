@@ -4,7 +4,7 @@
 //   create_session -> result<session_record>  first message of a session that is being made; answered when durable
 //   get_session    -> result<session_record>
 //   append_events  -> result<appended>        accepted at once, or when durable
-//   start_turn     -> result<turn_record>     accepted
+//   start_turn     -> result<granted_turn>    accepted
 //   end_turn       -> result<turn_record>     accepted; counters change in the same transaction
 //   go_to_sleep    -> sleep_answer            asleep only if nothing is undurable, running or waited for
 //   resend_undurable -> resent                after a writer's death
@@ -77,6 +77,7 @@ private:
   using record_promise = caf::typed_response_promise<result<session_record>>;
   using append_promise = caf::typed_response_promise<result<appended>>;
   using turn_promise = caf::typed_response_promise<result<turn_record>>;
+  using grant_promise = caf::typed_response_promise<result<granted_turn>>;
 
   enum class phase { waking, making, awake, failed };
 
@@ -137,7 +138,7 @@ private:
 
   // Writing (session_writes.cpp)
   void do_append(append_promise& answer, append_events& request);
-  void do_begin_turn(turn_promise& answer, start_turn& request);
+  void do_begin_turn(grant_promise& answer, start_turn& request);
   void do_finish_turn(turn_promise& answer, end_turn& request);
   void close_lost_turn();
   std::optional<error> why_not_writable() const;

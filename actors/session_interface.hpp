@@ -108,7 +108,7 @@ namespace colloquy::actors {
 using session_actor = write_listener::extend<
     caf::replies_to<create_session>::with<result<session_record>>,
     caf::replies_to<get_session>::with<result<session_record>>, caf::replies_to<append_events>::with<result<appended>>,
-    caf::replies_to<start_turn>::with<result<turn_record>>, caf::replies_to<end_turn>::with<result<turn_record>>,
+    caf::replies_to<start_turn>::with<result<granted_turn>>, caf::replies_to<end_turn>::with<result<turn_record>>,
     caf::replies_to<go_to_sleep>::with<sleep_answer>, caf::replies_to<resend_undurable>::with<resent>>;
 
 /// To whom a session reports its end: the directory.

@@ -90,7 +90,7 @@ void session::do_append(append_promise& answer, append_events& request) {
   schedule_tick();
 }
 
-void session::do_begin_turn(turn_promise& answer, start_turn& request) {
+void session::do_begin_turn(grant_promise& answer, start_turn& request) {
   if (last_turn_ && last_turn_->status == turn_status::running)
     return reply(answer,
                  error{error_code::turn_in_progress, "turn " + std::to_string(last_turn_->number) + " is running"});
@@ -110,7 +110,7 @@ void session::do_begin_turn(turn_promise& answer, start_turn& request) {
   add_events(*write, request.events, turn.id);
   last_turn_ = turn;
   send_write(std::move(write));
-  reply(answer, std::move(turn));
+  reply(answer, granted_turn{std::move(turn), {}});
 }
 
 void session::do_finish_turn(turn_promise& answer, end_turn& request) {

@@ -184,11 +184,11 @@ void replay_driver::send_step(std::size_t slot) {
     return ask<appended>(
         slot, append_events{each.session, std::move(events), durability::accepted, each.turn, reservation}, accepted);
   case step_kind::start_turn:
-    return ask<turn_record>(slot, start_turn{each.session, std::move(events), {}, reservation},
-                            [this, slot](const turn_record& started) {
-                              slots_[slot].turn = started.id;
-                              accept_step(slot);
-                            });
+    return ask<granted_turn>(slot, start_turn{each.session, std::move(events), {}, reservation},
+                             [this, slot](const granted_turn& started) {
+                               slots_[slot].turn = started.turn.id;
+                               accept_step(slot);
+                             });
   case step_kind::end_turn:
     return ask<turn_record>(
         slot, end_turn{each.session, each.turn, turn_status::completed, {}, std::move(events), reservation},

@@ -17,6 +17,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::read_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::session_record>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::appended>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::granted_turn>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::turn_record>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::event_page>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::flushed>)
@@ -28,7 +29,7 @@ namespace colloquy {
 using directory_actor = caf::typed_actor<caf::replies_to<create_session>::with<result<session_record>>, //
                                          caf::replies_to<get_session>::with<result<session_record>>,    //
                                          caf::replies_to<append_events>::with<result<appended>>,        //
-                                         caf::replies_to<start_turn>::with<result<turn_record>>,        //
+                                         caf::replies_to<start_turn>::with<result<granted_turn>>,       //
                                          caf::replies_to<end_turn>::with<result<turn_record>>,          //
                                          caf::replies_to<read_events>::with<result<event_page>>,        //
                                          caf::replies_to<flush>::with<result<flushed>>>;

@@ -13,16 +13,20 @@ namespace colloquy {
 /// A code exists only if some caller reacts to it. The names are the stable `code` of the HTTP interface.
 enum class error_code {
   invalid_request = 1,  ///< the request itself is wrong; repeating it cannot help
+  forbidden,            ///< this user may read here, not write
   not_found,            ///< no such thing, or another tenant's
   conflict,             ///< the name is taken
   turn_in_progress,     ///< a turn runs already in this session
   turn_lost,            ///< the turn is no longer the caller's
   session_not_active,   ///< paused or completed
   session_expired,      ///< for good
+  precondition_failed,  ///< the version that the caller expected is not the session's
   payload_too_large,    ///< over a size limit; the message names it
+  idempotency_mismatch, ///< the key was used before, with another request
   internal,             ///< a fault of ours; reported in the log
   overloaded,           ///< a bound is reached; try again after `retry_after`
   database_unavailable, ///< PostgreSQL cannot be reached now; try again after `retry_after`
+  not_owner,            ///< another process owns the session; try again after `retry_after`
   deadline_exceeded,    ///< not done in time; may still be done later
 };
 
@@ -31,6 +35,8 @@ constexpr std::string_view to_string(error_code code) noexcept {
   switch (code) {
   case error_code::invalid_request:
     return "invalid_request";
+  case error_code::forbidden:
+    return "forbidden";
   case error_code::not_found:
     return "not_found";
   case error_code::conflict:
@@ -43,14 +49,20 @@ constexpr std::string_view to_string(error_code code) noexcept {
     return "session_not_active";
   case error_code::session_expired:
     return "session_expired";
+  case error_code::precondition_failed:
+    return "precondition_failed";
   case error_code::payload_too_large:
     return "payload_too_large";
+  case error_code::idempotency_mismatch:
+    return "idempotency_mismatch";
   case error_code::internal:
     return "internal";
   case error_code::overloaded:
     return "overloaded";
   case error_code::database_unavailable:
     return "database_unavailable";
+  case error_code::not_owner:
+    return "not_owner";
   case error_code::deadline_exceeded:
     return "deadline_exceeded";
   }

@@ -35,6 +35,7 @@ struct event_input {
   std::vector<std::string> tool_call_ids{}; ///< of an assistant's message: the calls that it makes
   std::string source{};                     ///< "" if none
   std::string trace_id{};                   ///< "" if none
+  std::string author{};                     ///< the user who wrote it, where several share a session; "" if unknown
 
   /// What it reserves of the budget for undurable events.
   std::size_t cost_bytes() const noexcept;
@@ -44,7 +45,8 @@ struct event_input {
 struct event : event_input {
   event_offset offset = 0;
   timestamp created_at{};
-  turn_id turn{}; ///< nil outside a turn
+  turn_id turn{};            ///< nil outside a turn
+  std::int64_t messages = 0; ///< messages in the log up to and including this event
 };
 
 } // namespace colloquy

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace colloquy::limits {
 
@@ -20,11 +21,44 @@ inline constexpr std::size_t metadata_bytes_max = std::size_t{64} << 10;
 /// Nesting of messages and metadata; deeper JSON is an attack or a mistake.
 inline constexpr int json_depth_max = 64;
 
+/// A turn's lease, and how long a caller may wait for its turn.
+inline constexpr std::chrono::seconds lease_default{60};
+inline constexpr std::chrono::seconds lease_max{3600};
+inline constexpr std::chrono::seconds turn_wait_default{30};
+inline constexpr std::chrono::seconds turn_wait_max{300};
+
+/// How long a caller may wait for the next event.
+inline constexpr std::chrono::seconds events_wait_max{60};
+
+/// Of a history that is to fit a model's context.
+inline constexpr std::int64_t token_budget_max = 10'000'000;
+
+/// What a caller hands in to recognize a repeated request by, beside the key: a digest of it.
+inline constexpr std::size_t fingerprint_bytes_max = 64;
+
+/// Repeats are recognized for this long.
+inline constexpr std::chrono::hours idempotency_kept{24};
+
+/// One part of a reply that is only passed on to those who listen; and how much of the text so far is kept for one who
+/// comes late.
+inline constexpr std::size_t delta_bytes_max = std::size_t{256} << 10;
+inline constexpr std::size_t deltas_kept_bytes_max = std::size_t{1} << 20;
+
+/// Users with whom one session is shared.
+inline constexpr std::size_t participants_max = 1000;
+
+/// Who listens to one session at once; and how far one may be behind before it is told to come back.
+inline constexpr std::size_t subscribers_per_session_max = 1000;
+inline constexpr std::size_t subscriber_lag_events_max = 5000;
+inline constexpr std::size_t subscriber_lag_bytes_max = std::size_t{8} << 20;
+
 /// How long a session lives unless its creator says otherwise.
 inline constexpr std::chrono::hours expires_in_default{24};
 
-/// Events in one page of a read.
+/// Events, sessions or turns in one page of a read, and the bytes of events after which a page ends.
+inline constexpr std::size_t page_default = 100;
 inline constexpr std::size_t page_events_max = 1000;
+inline constexpr std::size_t page_bytes_max = std::size_t{16} << 20;
 
 /// Callers who may wait for the durability of one session's events at once.
 inline constexpr std::size_t durable_waiters_per_session_max = 1000;

@@ -1,4 +1,4 @@
-#include "messages/session.hpp"
+#include "messages/turn_requests.hpp"
 
 #include <array>
 
@@ -8,6 +8,8 @@ namespace {
 constexpr std::array<std::string_view, 4> session_status_names{"active", "paused", "completed", "expired"};
 constexpr std::array<std::string_view, 8> turn_status_names{"queued",    "running",     "completed",   "failed",
                                                             "cancelled", "interrupted", "rolled_back", "lost"};
+constexpr std::array<std::string_view, 2> participant_role_names{"reader", "writer"};
+constexpr std::array<std::string_view, 4> turn_policy_names{"enqueue", "reject", "interrupt", "rollback"};
 
 template <class Enum, std::size_t N>
 std::optional<Enum> parse_name(const std::array<std::string_view, N>& names, std::string_view text) {
@@ -30,6 +32,19 @@ std::string_view to_string(turn_status status) noexcept {
 }
 std::optional<turn_status> parse_turn_status(std::string_view text) noexcept {
   return parse_name<turn_status>(turn_status_names, text);
+}
+
+std::string_view to_string(participant_role role) noexcept {
+  return participant_role_names[static_cast<std::size_t>(role)];
+}
+std::optional<participant_role> parse_participant_role(std::string_view text) noexcept {
+  return parse_name<participant_role>(participant_role_names, text);
+}
+std::string_view to_string(turn_policy policy) noexcept {
+  return turn_policy_names[static_cast<std::size_t>(policy)];
+}
+std::optional<turn_policy> parse_turn_policy(std::string_view text) noexcept {
+  return parse_name<turn_policy>(turn_policy_names, text);
 }
 
 } // namespace colloquy

@@ -37,10 +37,12 @@ struct session_record {
   std::optional<timestamp> expires_at{}; ///< none: never
   std::int64_t turn_count = 0;
   std::int64_t total_tokens = 0;
-  event_offset next_offset = 0;     ///< of the next event to be accepted
-  event_offset durable_offset = -1; ///< the last durable event; every one below it is durable too
-  std::int64_t version = 1;
-  std::string metadata = "{}"; ///< a JSON object
+  event_offset next_offset = 0;              ///< of the next event to be accepted
+  event_offset durable_offset = -1;          ///< the last durable event; every one below it is durable too
+  std::int64_t version = 1;                  ///< counts the changes asked for by update_session, from 1
+  std::optional<session_id> parent{};        ///< the session that this one was forked from
+  std::optional<event_offset> fork_offset{}; ///< the last offset shared with it
+  std::string metadata = "{}";               ///< a JSON object
 };
 
 enum class turn_status : std::uint8_t { queued, running, completed, failed, cancelled, interrupted, rolled_back, lost };
@@ -61,6 +63,7 @@ struct turn_record {
   std::string trace_id{}; ///< "" if none
   timestamp started_at{};
   std::optional<timestamp> ended_at{};
+  std::optional<timestamp> lease_expires_at{}; ///< of a running turn: it is lost then unless renewed
   std::optional<token_usage> usage{};
 };
 

@@ -86,6 +86,7 @@ public:
     collect();
     REQUIRE(appends_.empty()); // every request is answered
     REQUIRE(turns_.empty());
+    REQUIRE(grants_.empty());
     REQUIRE(creations_.empty());
     for (const auto& known : sessions_)
       check(known);
@@ -149,7 +150,7 @@ private:
     if (known.running.is_nil()) {
       start_turn request;
       request.session = known.key;
-      turns_.push_back({session, service_.steps.ask<turn_record>(service_.directory, std::move(request))});
+      grants_.push_back({session, service_.steps.ask<granted_turn>(service_.directory, std::move(request))});
     } else {
       end_turn request;
       request.session = known.key;
@@ -206,11 +207,12 @@ private:
                 static_cast<std::size_t>(answer->first_offset) + each.texts.size());
     });
     collect_from(turns_, [this](const auto& each, const result<turn_record>& answer) {
-      auto& known = sessions_[each.session];
-      if (answer && answer->status == turn_status::running)
-        known.running = answer->id;
-      else if (answer)
-        ++known.turns_ended;
+      if (answer)
+        ++sessions_[each.session].turns_ended;
+    });
+    collect_from(grants_, [this](const auto& each, const result<granted_turn>& answer) {
+      if (answer)
+        sessions_[each.session].running = answer->turn.id;
     });
     collect_from(creations_, [this](const auto& each, const result<session_record>& answer) {
       if (answer) {
@@ -245,6 +247,7 @@ private:
   std::vector<known_session> sessions_;
   std::vector<asked<appended>> appends_;
   std::vector<asked<turn_record>> turns_;
+  std::vector<asked<granted_turn>> grants_;
   std::vector<asked<session_record>> creations_;
   std::map<std::string, int> made_;
   bool session_killed_ = false;

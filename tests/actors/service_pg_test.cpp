@@ -126,10 +126,11 @@ TEST_CASE("a turn's messages, its row, its status events and the session's count
   start.session = session;
   start.events = {user_message("question")};
   start.trace_id = "trace-1";
-  auto turn = service.ask<turn_record>(start);
-  REQUIRE(turn);
+  auto granted = service.ask<granted_turn>(start);
+  REQUIRE(granted);
+  const auto* turn = &granted->turn;
   CHECK(turn->number == 1);
-  auto second = service.ask<turn_record>(start);
+  auto second = service.ask<granted_turn>(start);
   REQUIRE_FALSE(second);
   CHECK(second.failure().code == error_code::turn_in_progress);
 
@@ -176,11 +177,11 @@ TEST_CASE("an idle session leaves memory and comes back with its log and its tur
   start_turn start;
   start.session = session;
   start.events = {user_message("one")};
-  auto turn = service.ask<turn_record>(start);
-  REQUIRE(turn);
+  auto granted = service.ask<granted_turn>(start);
+  REQUIRE(granted);
   end_turn end;
   end.session = session;
-  end.turn = turn->id;
+  end.turn = granted->turn.id;
   REQUIRE(service.ask<turn_record>(end));
   REQUIRE(service.flush_all());
 
@@ -195,14 +196,14 @@ TEST_CASE("an idle session leaves memory and comes back with its log and its tur
       REQUIRE(made.failure().code == error_code::overloaded);
   }
   REQUIRE(made);
-  result<turn_record> next = error{error_code::overloaded, ""};
+  result<granted_turn> next = error{error_code::overloaded, ""};
   while (!next && std::chrono::steady_clock::now() < deadline) {
-    next = service.ask<turn_record>(start);
+    next = service.ask<granted_turn>(start);
     if (!next)
       REQUIRE(next.failure().code == error_code::overloaded);
   }
   REQUIRE(next);
-  CHECK(next->number == 2);
+  CHECK(next->turn.number == 2);
   REQUIRE(service.flush_all());
   const auto log = service.log_of(session);
   REQUIRE(log.size() == 5);

@@ -50,7 +50,7 @@ append_events append_of(const session_key& session, event_input input) {
 turn_record start(stepped_service& service, const session_key& session) {
   start_turn request;
   request.session = session;
-  return ask<turn_record>(service, request).value();
+  return ask<granted_turn>(service, request).value().turn;
 }
 
 end_turn end_of(const session_key& session, turn_id turn, std::optional<token_usage> usage = std::nullopt) {
@@ -144,7 +144,7 @@ TEST_CASE("one turn runs at a time, and only its owner ends it") {
   CHECK(turn.number == 1);
   start_turn again;
   again.session = session;
-  CHECK(refusal<turn_record>(service, again) == error_code::turn_in_progress);
+  CHECK(refusal<granted_turn>(service, again) == error_code::turn_in_progress);
   CHECK(refusal<turn_record>(service, end_of(session, turn_id::make())) == error_code::turn_lost);
   auto wrong = end_of(session, turn.id);
   wrong.outcome = turn_status::lost;
@@ -187,7 +187,7 @@ TEST_CASE("a session expires when its time has come") {
   CHECK(refusal<appended>(service, append_of(session, message("z"))) == error_code::session_expired);
   start_turn turn;
   turn.session = session;
-  CHECK(refusal<turn_record>(service, turn) == error_code::session_expired);
+  CHECK(refusal<granted_turn>(service, turn) == error_code::session_expired);
   CHECK(service.stored(session) == texts{"x", "y"});
 }
 

@@ -61,7 +61,7 @@ public:
               return handle<session_record>([&] { return store_->sessions.at(request.session.id).record; });
             },
             [this](const append_events& request) { return handle<appended>([&] { return append(request); }); },
-            [this](const start_turn& request) { return handle<turn_record>([&] { return start(request); }); },
+            [this](const start_turn& request) { return handle<granted_turn>([&] { return start(request); }); },
             [this](const end_turn& request) { return handle<turn_record>([&] { return end(request); }); },
             [this](const read_events& request) { return handle<event_page>([&] { return read(request); }); },
             [this](const flush&) {
@@ -136,7 +136,7 @@ private:
     return appended{session.record.next_offset - static_cast<event_offset>(request.events.size()),
                     request.events.size(), durability::accepted};
   }
-  result<turn_record> start(const start_turn& request) {
+  result<granted_turn> start(const start_turn& request) {
     auto& session = session_of(request.session);
     if (session.turn_runs)
       return error{error_code::turn_in_progress, "a turn runs"};
@@ -148,7 +148,7 @@ private:
       write(session, each, session.turn);
     turn_record started;
     started.id = session.turn;
-    return started;
+    return granted_turn{started, {}};
   }
   result<turn_record> end(const end_turn& request) {
     auto& session = session_of(request.session);

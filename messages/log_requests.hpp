@@ -1,0 +1,86 @@
+// What may be asked about a session's log: appending, reading, listening.
+//
+// Errors as in session_requests.hpp; and session_not_active, session_expired, forbidden wherever something is written.
+#pragma once
+
+#include "messages/byte_budget.hpp"
+#include "messages/session_requests.hpp"
+
+#include <memory>
+
+namespace colloquy {
+
+/// accepted: the session has taken it and given it its offset (and, with a journal, the journal has it on disk).
+/// durable: PostgreSQL has committed it, and everything below it.
+enum class durability : std::uint8_t { accepted, durable };
+
+/// Appends all events or none, in order, at consecutive offsets. With `turn` it is written inside that turn.
+/// The caller reserves the bytes first (byte_reservation); without a reservation the session reserves them itself.
+/// Errors: turn_lost, invalid_request, payload_too_large, idempotency_mismatch; with durability durable also
+/// deadline_exceeded, and then the events stay accepted.
+struct appended {
+  event_offset first_offset = 0;
+  std::size_t count = 0;
+  durability reached = durability::accepted;
+};
+struct append_events {
+  using reply = appended;
+  session_key session;
+  std::vector<event_input> events;
+  durability wanted = durability::accepted;
+  std::optional<turn_id> turn{};
+  std::shared_ptr<const byte_reservation> reservation{};
+  std::optional<std::string> as_user{}; ///< becomes the events' author
+  std::optional<idempotency> repeat{};
+};
+
+/// Durable events of a session with offset > `after`, at most `limit`, oldest first; what a rolled-back turn wrote is
+/// left out. If there is none and `wait` is set, the answer waits for the first one, else it is empty.
+struct event_page {
+  std::vector<event> events;
+  event_offset read_through = -1; ///< nothing up to here is left to be read, whatever is hidden; `after` of the next
+};
+struct read_events {
+  using reply = event_page;
+  session_key session;
+  event_offset after = -1;
+  std::size_t limit = limits::page_default; ///< 1 to limits::page_events_max
+  std::chrono::seconds wait{0};             ///< at most limits::events_wait_max
+  std::optional<std::string> as_user{};
+};
+
+/// Messages of a session, accepted ones too; what a rolled-back turn wrote is left out.
+///
+/// With a token budget: the newest that fit, oldest first; a leading system message is always among them; an
+/// assistant's tool calls and their results are in together or out together; a call that a lost turn left open is
+/// followed by a made-up result, marked as such. Tokens not given count as ceil(bytes of data / 4) + 4.
+struct history_page {
+  std::vector<event> messages;
+  std::int64_t trimmed = 0; ///< how many were left out for the budget, or for the limit of a turn's history
+  event_offset next = -1;   ///< of the last one, in the order asked for; where the next page begins
+  bool has_more = false;
+};
+enum class history_order : std::uint8_t { ascending, descending };
+struct read_history {
+  using reply = history_page;
+  session_key session;
+  history_order order = history_order::ascending;
+  std::optional<event_offset> after{};  ///< strictly greater
+  std::optional<event_offset> before{}; ///< strictly less
+  std::size_t limit = limits::page_default;
+  std::optional<std::int64_t> token_budget{}; ///< 1 to limits::token_budget_max; then `order` and `after` are not used
+  std::optional<std::string> as_user{};
+};
+
+/// Answers when everything that was accepted before is durable: of a session, of a tenant, or of all.
+/// `sessions_refused` counts those that have stopped because the database refused one of their events.
+struct flushed {
+  std::size_t sessions_refused = 0;
+};
+struct flush {
+  using reply = flushed;
+  std::optional<tenant_id> tenant{};
+  std::optional<session_id> session{}; ///< of that tenant
+};
+
+} // namespace colloquy
