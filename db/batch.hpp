@@ -5,29 +5,76 @@
 #include "messages/error.hpp"
 #include "messages/event.hpp"
 #include "messages/session.hpp"
+#include "messages/session_requests.hpp"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace colloquy::db {
+
+/// Events at consecutive offsets. Shared, because the session's tail keeps them longer than the write does.
+using event_block = std::shared_ptr<const std::vector<event>>;
+
+/// A turn with what only the service needs to know of it.
+struct turn_row : turn_record {
+  process_id granted_by{};       ///< while it is running: whether its lease has survived depends on how that one ended
+  event_offset first_offset = 0; ///< of its first event
+  std::int64_t messages = 0;     ///< that it has written
+};
+
+/// By which a repeated request will be recognized, and the answer that it gets. Scopes are kinds of requests:
+/// "create" (of no session), "fork", "append", "turn".
+struct remembered_key {
+  std::string scope;
+  std::string key;
+  std::string fingerprint;
+  event_offset first_offset = -1; ///< of an append
+  std::int64_t count = 0;
+  turn_id turn{};      ///< of a turn that was started
+  session_id made{};   ///< of a session that was made
+  timestamp made_at{}; ///< when the first answer was given
+};
+
+/// Where a fork's log begins: events up to and including `offset` are another log's, the one that holds them itself.
+struct log_parent {
+  log_id log;
+  event_offset offset = 0;
+  std::int64_t messages = 0; ///< in the log up to there
+};
+
+struct participant_change {
+  std::string user_id;
+  std::optional<participant_role> role{}; ///< none: takes no part any more
+};
 
 /// What one request makes a session write: all of it commits together or not at all, so it is never split between
 /// batches. Writes of one session commit in the order of `number`.
 struct session_write {
   session_key session;
   log_id log;
-  std::uint64_t number = 0;                    ///< counts a session actor's writes from 1
-  std::shared_ptr<const session_record> row{}; ///< set by the write that makes the session
-  std::vector<event> events{};
-  std::vector<turn_record> turns{};    ///< in their new state
+  std::uint64_t number = 0;                        ///< counts a session actor's writes from 1
+  std::shared_ptr<const session_record> row{};     ///< set by the write that makes the session
+  std::shared_ptr<const session_record> changed{}; ///< its title, metadata, status, expires_at and version from now on
+  std::optional<log_parent> parent{};              ///< of a session that is made as a fork
+  std::optional<remembered_key> key{};             ///< of the request, if it had one
+  std::vector<participant_change> participants{};
+  event_block events{};                ///< null: none
+  std::vector<turn_row> turns{};       ///< in their new state
   std::int64_t turns_counted = 0;      ///< added to the session's turn_count
   std::int64_t tokens_counted = 0;     ///< added to the session's total_tokens
-  std::size_t bytes = 0;               ///< of the events, for the bounds of a batch
+  bool erases = false;                 ///< hides the session for good; erasure.hpp does the rest. Its last write
+  std::size_t bytes = 0;               ///< of the events and whatever else is large, for the bounds of a batch
   std::shared_ptr<const void> keeps{}; ///< the budget's reservation, held until nobody needs the write
 
-  std::size_t rows() const noexcept { return events.size() + turns.size() + (row ? 1 : 0); }
+  std::size_t event_count() const noexcept { return events ? events->size() : 0; }
+  std::size_t rows() const noexcept {
+    return event_count() + turns.size() + participants.size() + (row ? 1 : 0) + (changed ? 1 : 0) + (key ? 1 : 0) +
+           (parent ? 2 : 0) + (erases ? 1 : 0);
+  }
 };
 using session_write_ptr = std::shared_ptr<const session_write>;
 
@@ -45,10 +92,11 @@ struct encoded_batch {
 };
 
 /// The first statement raises the fence unless the batch follows the last committed one in the same epoch. Several
-/// states of one turn are folded into the last, a session's counters into one change.
+/// states of one turn are folded into the last, a session's counters into one change, its row's changes into the last.
 encoded_batch encode_batch(const batch_position& position, std::span<const session_write_ptr> writes);
 
-/// The sessions of a committed batch that were not made because their external id is taken.
+/// The sessions of a committed batch that were not made because their external id is taken, or the key of their
+/// request was used before.
 std::vector<session_key> taken_external_ids(int sessions_result, const unit_outcome& outcome,
                                             std::span<const session_write_ptr> writes);
 
