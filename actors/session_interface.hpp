@@ -1,5 +1,9 @@
 // What the directory, the writer and a session actor say to each other. Callers never see these: they speak to the
 // directory (messages/directory_interface.hpp).
+//
+// A session actor takes one message, session_call, that holds whichever it is: CAF keeps a table of handlers for each
+// actor, and with some thirty of them an idle session would not fit into what it may cost (docs/decisions/0006). What a
+// caller asked for is answered with its own type, as the directory's interface promises.
 #pragma once
 
 #include "actors/pool_interface.hpp"
@@ -9,7 +13,9 @@
 #include <caf/typed_actor.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <variant>
 
 namespace colloquy::actors {
 
@@ -18,8 +24,8 @@ struct written {
   std::uint64_t through_number = 0;
 };
 
-/// Writer to session: the row that this write was to make was not made, its external id being taken. `certain` is false
-/// if the batch's answer was lost: then the row may have been made after all, and the session looks.
+/// Writer to session: the row that this write was to make was not made, its external id or its key being taken.
+/// `certain` is false if the batch's answer was lost: then the row may have been made after all, and the session looks.
 struct creation_outcome {
   std::uint64_t number = 0;
   bool certain = true;
@@ -31,31 +37,69 @@ struct write_refused {
   error why;
 };
 
-/// Directory to session: end, if nothing keeps you awake.
+/// Journal to session: everything up to this write of yours is on disk here.
+struct journaled {
+  std::uint64_t through_number = 0;
+};
+
+/// Journal to session: this write and all after it are not, for now.
+struct journal_refused {
+  std::uint64_t number = 0;
+  error why;
+};
+
+/// Directory to session: end, if nothing keeps you awake. Answered with sleep_answer.
 struct go_to_sleep {};
 struct sleep_answer {
   bool asleep = false;
 };
+
+/// Directory to session: your time is up, unless it is not. No answer.
+struct expire_session {};
+
+/// Directory to session: this process does not own you any more. What is not durable is lost; whoever waits is told so.
+struct session_disowned {};
 
 /// Session to directory: nothing can come of me any more; tell me to sleep.
 struct session_finished {
   session_key session;
 };
 
+/// Session to directory: I have ended. Sent at the very end, whatever the reason.
+struct session_ended {
+  session_key session;
+  caf::actor_id actor = 0;
+};
+
+/// Session to directory: make this session, which shares my log, and answer with it.
+struct make_fork {
+  using reply = session_record;
+  session_record wanted; ///< of the parent's owner; its key, log and offsets are still to be given
+  db::log_parent parent;
+  std::optional<db::remembered_key> key{};
+};
+
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_finished)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::written)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::creation_outcome)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::write_refused)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::go_to_sleep)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::sleep_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_fork)
 
 namespace colloquy::actors {
 
-/// How a writer answers to a session.
-using write_listener =
-    caf::typed_actor<caf::reacts_to<written>, caf::reacts_to<creation_outcome>, caf::reacts_to<write_refused>>;
+struct session_call;
+
+} // namespace colloquy::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_call)
+
+namespace colloquy::actors {
+
+using session_actor = caf::typed_actor<caf::reacts_to<session_call>>;
+
+/// How writer and journal answer to a session.
+using write_listener = session_actor;
 
 /// Session to writer: make this durable, after everything that I sent before.
 struct persist {
@@ -86,7 +130,8 @@ namespace colloquy::actors {
 using writer_actor = caf::typed_actor<caf::reacts_to<persist>, caf::replies_to<barrier>::with<result<barrier_passed>>,
                                       caf::reacts_to<forget_refusal>>;
 
-/// Directory to session: this is the writer from now on; send it again what is not durable. Answered when that is sent.
+/// Directory to session: this is the writer from now on; send it again what is not durable. Answered with resent when
+/// that is sent.
 struct resend_undurable {
   writer_actor writer;
 };
@@ -97,24 +142,40 @@ struct writer_ready {
   writer_actor writer;
 };
 
+/// Writer to directory: another process has taken over from this one; nothing more is written.
+struct writer_fenced {
+  process_id process;
+};
+
+/// A journal's records of a session, to be written if they are not durable.
+struct replay_writes {
+  std::vector<db::session_write_ptr> writes; ///< by number
+};
+struct replayed {
+  std::size_t durable_already = 0;
+  std::size_t written = 0;                ///< now on their way
+  std::vector<std::uint64_t> unfitting{}; ///< numbers of those that do not continue the log: for the quarantine
+};
+
+/// Whatever a session takes. Callers' requests are answered with result<reply>; the others as they say above.
+struct session_call {
+  std::variant<create_session, get_session, update_session, erase_session, fork_session, set_participant, append_events,
+               read_events, read_history, start_turn, renew_turn, end_turn, post_delta, list_turns, subscribe_events,
+               events_taken, unsubscribe_events, make_fork, written, creation_outcome, write_refused, journaled,
+               journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes>
+      what;
+};
+
+/// To whom a session reports: the directory.
+using session_owner = caf::typed_actor<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>,
+                                       caf::replies_to<make_fork>::with<result<session_record>>>;
+
+/// To whom a writer reports that it is ready, or that it is no more: the directory.
+using writer_owner = caf::typed_actor<caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>>;
+
 } // namespace colloquy::actors
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::resend_undurable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::resent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::replayed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_ready)
-
-namespace colloquy::actors {
-
-using session_actor = write_listener::extend<
-    caf::replies_to<create_session>::with<result<session_record>>,
-    caf::replies_to<get_session>::with<result<session_record>>, caf::replies_to<append_events>::with<result<appended>>,
-    caf::replies_to<start_turn>::with<result<granted_turn>>, caf::replies_to<end_turn>::with<result<turn_record>>,
-    caf::replies_to<go_to_sleep>::with<sleep_answer>, caf::replies_to<resend_undurable>::with<resent>>;
-
-/// To whom a session reports its end: the directory.
-using session_owner = caf::typed_actor<caf::reacts_to<session_finished>>;
-
-/// To whom a writer reports that it is ready: the directory.
-using writer_owner = caf::typed_actor<caf::reacts_to<writer_ready>>;
-
-} // namespace colloquy::actors
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_fenced)
