@@ -2,22 +2,31 @@
 // can end and come back without anybody noticing.
 //
 // Accepts (messages/directory_interface.hpp)
-//   create_session, get_session, append_events, start_turn, end_turn   handed to the session actor, which answers
-//   read_events                                                       handed to the reader
-//   flush         answered when everything accepted before is durable
-// and session_finished from sessions, writer_ready from the writer.
-// Ordering: requests for one session reach it in the order in which they came here.
+//   whatever is asked of one session   handed to its actor, which answers
+//   create_session                     a new actor makes it; with an idempotency key the catalog looks first
+//   open_session, list_sessions, get_analytics, erase_user   handed to the catalog
+//   flush         answered when everything accepted before is durable (of all sessions, whichever were asked for)
+//   get_health    figures, at once but for what the ownership actor knows
+// and from its own: session_finished, session_ended and make_fork from sessions; writer_ready and writer_fenced from
+// the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the sweeper; make_session
+// from the catalog; replay_session from who replays a journal. Ordering: requests for one session reach it in the order
+// in which they came here. Ownership: only sessions of shards that this process owns are woken; others are not_owner.
+// When another process has
+//   taken over, every session here is told so, the writer ends, and all begins anew under another process id.
 // Waking: a session is woken once, whoever asks; requests that come while it falls asleep are held (a bounded number)
 //   and go to its next incarnation. A session that died is woken only behind a barrier of a writer that has settled,
 //   because a writer may still hold its writes; what is asked of it meanwhile waits at most for request_timeout twice.
-// State it owns: who is awake, least recently used first; the writer, the reader, the writer's ledger.
-// Bounds: sessions_resident_max; past it `overloaded`, and the least recently used is asked to sleep.
-// Death of the reader: another is started. Death of the writer: another is started on the same ledger, and every
-// session sends again what is not durable. Its own death ends sessions, writer and reader.
+// State it owns: who is awake, least recently used first; the writer and its ledger; catalog, sweeper, ownership.
+// Bounds: sessions_resident_max; near it the least recently used are asked to sleep, at it new ones are `overloaded`.
+// Death of the catalog or the sweeper: another is started. Of the ownership actor: as if the shards were lost. Of the
+//   writer: another is started on the same ledger, and every session sends again what is not durable. Its own death
+//   ends all of them.
 #pragma once
 
-#include "actors/reader.hpp"
+#include "actors/catalog.hpp"
+#include "actors/ownership.hpp"
 #include "actors/session.hpp"
+#include "actors/sweeper.hpp"
 #include "actors/writer.hpp"
 
 #include <caf/actor_clock.hpp>
@@ -25,40 +34,74 @@
 
 #include <chrono>
 #include <functional>
-#include <list>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace colloquy::actors {
 
 struct directory_tick {};
 
-struct session_ended {
+/// From who replays a journal: what it has of a session. Answered by the session.
+struct replay_session {
+  using reply = replayed;
   session_key session;
-  caf::actor_id actor = 0;
+  replay_writes records;
+};
+
+/// No more requests are taken.
+struct close_directory {};
+
+/// What of which session is accepted and not durable; at most 1,000 sessions.
+struct undurable_report {
+  std::vector<undurable_left> sessions;
+};
+struct report_undurable {
+  using reply = undurable_report;
+};
+
+/// Told once it is known what this process owns.
+struct await_ownership {
+  using reply = shards_owned;
 };
 
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::directory_tick)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::replay_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::await_ownership)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::close_directory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::report_undurable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::undurable_report>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::shards_owned>)
 
 namespace colloquy::actors {
 
 struct directory_options {
-  process_id process;
   wall_clock now = system_time;
   std::shared_ptr<byte_budget> budget;
   std::size_t session_undurable_bytes_max = std::size_t{32} << 20;
   std::size_t sessions_resident_max = 1'000'000;
+  std::size_t tail_bytes_max = std::size_t{256} << 20;
+  std::size_t turns_queued_max = 64;
+  bool sliding_expiry = false;
   std::chrono::milliseconds session_idle_timeout{300'000};
   std::chrono::milliseconds request_timeout{30'000};
+  tokenizer count_tokens{};
+  journal_actor journal{}; ///< null: none
   writer_options writing;
+  ownership_options owning;
+  sweeper_options sweeping;
 };
 
-using directory_internal = directory_actor::extend<caf::reacts_to<session_finished>, caf::reacts_to<writer_ready>,
-                                                   caf::reacts_to<session_ended>, caf::reacts_to<directory_tick>>;
+using directory_internal =
+    directory_actor::extend<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>, answers<make_fork>,
+                            caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>, caf::reacts_to<shards_owned>,
+                            caf::reacts_to<ownership_lost>, answers<expire_resident>, answers<make_session>,
+                            answers<replay_session>, answers<await_ownership>,
+                            caf::replies_to<give_up>::with<result<given_up>>, caf::reacts_to<close_directory>,
+                            answers<report_undurable>, caf::reacts_to<directory_tick>>;
 
 class directory : public directory_internal::base {
 public:
@@ -69,64 +112,113 @@ public:
 
 private:
   using time_point = caf::actor_clock::time_point;
-  using flush_promise = caf::typed_response_promise<result<flushed>>;
+  using flush_promise = promise_of<flush>;
 
   struct waiting_flush {
     flush_promise answer;
     time_point deadline;
   };
 
-  enum class residence { awake, falling_asleep, draining };
+  enum class residence : std::uint8_t { awake, falling_asleep, draining };
 
+  // Tenants are kept once, however many sessions they have.
+  struct resident_key {
+    const tenant_id* tenant = nullptr;
+    session_id id;
+    bool operator==(const resident_key&) const = default;
+    session_key full() const { return {*tenant, id}; }
+  };
+  struct resident_hash {
+    std::size_t operator()(const resident_key& key) const noexcept { return std::hash<session_id>{}(key.id); }
+  };
+  struct resident;
+  using held_request = std::function<void(result<resident*>)>;
+  struct holding { // while it falls asleep or drains
+    std::vector<held_request> requests;
+    time_point until; // while it drains: then what is held is refused
+  };
   struct resident {
     session_actor actor;
-    residence state = residence::awake;
-    std::vector<std::function<void(result<resident*>)>> held{};
-    std::list<session_key>::iterator place;
+    const resident_key* key = nullptr;
+    resident* older = nullptr; // by use
+    resident* newer = nullptr;
     time_point last_used;
-    time_point held_until; // while draining: then what is held is refused
+    std::unique_ptr<holding> held;
+    residence state = residence::awake;
   };
-  using resident_map = std::unordered_map<session_key, resident>;
+  using resident_map = std::unordered_map<resident_key, resident, resident_hash>;
 
-  template <class Value, class Request>
-  caf::typed_response_promise<result<Value>> route(Request& request);
-  caf::typed_response_promise<result<session_record>> create(create_session& request);
-  resident* find_or_wake(const session_key& key);
+  // directory.cpp: requests and residents
+  template <class Request>
+  promise_of<Request> route(Request& request);
+  template <class Request>
+  void pass(Request& request);
+  template <class Request>
+  void hand_over(const promise_of<Request>& answer, const session_key& key, session_call call);
+  promise_of<create_session> create(create_session& request);
+  template <class Request>
+  promise_of<create_session> start_new(const tenant_id& tenant, Request&& first);
+  resident* find(const session_key& key);
+  result<resident*> find_or_wake(const session_key& key);
   resident* start_session(const session_key& key, session::origin from);
-  void put_to_sleep(resident_map::iterator at);
+  std::optional<error> why_not_here(session_id id) const;
+  std::optional<error> make_room();
+  void touch(resident& used);
+  void unlink(resident& from);
+
+  // directory_residents.cpp: how they leave
+  void put_to_sleep(resident& entry);
   void ask_to_sleep(const session_key& key, const session_actor& actor);
   resident* find_falling_asleep(const session_key& key, caf::actor_id actor);
   void on_sleep_answer(const session_key& key, caf::actor_id of, sleep_answer answer);
   void on_session_ended(const session_ended& ended);
-  void drain(resident_map::iterator at);
+  void drain(resident& entry);
   void await_writes_of(const session_key& key);
   void drain_further();
   void refuse_held_too_long(time_point now);
   void end_residence(const session_key& key);
   void on_tick();
-  bool is_full();
+  promise_of<expire_resident> expire(const expire_resident& request);
 
-  void start_reader();
+  // directory_service.cpp: writer, ownership and the others
   void start_writer();
+  void start_catalog();
+  void start_sweeper();
+  void start_ownership();
   void on_down(const caf::down_msg& down);
+  void on_owned(const shards_owned& news);
+  void on_lost(const ownership_lost& news);
+  void begin_anew(process_id process);
   void on_writer_ready();
   void resend_answered(caf::actor_id of_writer);
   flush_promise flush_all();
   void pass_barrier(waiting_flush waiting);
   void expire_flushes(time_point now);
+  promise_of<get_health> tell_health();
+  promise_of<await_ownership> tell_ownership();
+  promise_of<report_undurable> collect_undurable();
 
   supervisor_actor supervisor_;
   const directory_options options_;
-  std::shared_ptr<session_environment> environment_;
+  std::shared_ptr<tail_cache> tails_;
+  std::shared_ptr<const session_environment> environment_; // null until it is known what is owned
+  db::shard_set owned_;
+  shards_owned last_owned_;
   std::shared_ptr<writer_ledger> ledger_;
   writer_actor writer_;
-  reader_actor reader_;
+  catalog_actor catalog_;
+  sweeper_actor sweeper_;
+  ownership_actor ownership_;
+  std::unordered_set<tenant_id> tenants_;
   resident_map residents_;
-  std::list<session_key> by_use_; // least recently used first
-  bool writer_settled_ = false;   // it is ready and every session has sent again
+  resident* oldest_ = nullptr;
+  resident* newest_ = nullptr;
+  bool is_closed_ = false;
+  bool writer_settled_ = false; // it is ready and every session has sent again
   std::size_t resends_under_way_ = 0;
   std::vector<waiting_flush> flushes_; // until the writer is settled
   std::vector<session_key> draining_;  // those that wait for a settled writer, or to ask it once more
+  std::vector<promise_of<await_ownership>> awaiting_ownership_;
 };
 
 } // namespace colloquy::actors

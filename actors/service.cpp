@@ -25,6 +25,12 @@ using namespace std::chrono_literals;
 // there is as much time again.
 constexpr auto beyond_statement_timeout = 5s;
 
+// For the goodbyes of a service whose time to stop is over.
+constexpr std::chrono::milliseconds last_words{100};
+
+// What an idle session costs: its actor, what it knows, its entry in the directory. Measured in bench/RESULTS.md.
+constexpr std::size_t session_resident_bytes = 2048;
+
 std::shared_ptr<const connection_options> make_connection_options(const config::settings& settings,
                                                                   db::endpoint_options endpoint_options,
                                                                   const db::endpoint& endpoint) {
@@ -66,13 +72,15 @@ pool_options make_pool_options(const config::settings& settings) {
   return pool;
 }
 
-directory_options make_directory_options(const config::settings& settings, process_id process,
-                                         std::shared_ptr<byte_budget> budget) {
+directory_options make_directory_options(const config::settings& settings, std::shared_ptr<byte_budget> budget) {
   directory_options options;
-  options.process = process;
   options.budget = std::move(budget);
   options.session_undurable_bytes_max = settings.session_undurable_bytes_max;
-  options.sessions_resident_max = settings.sessions_resident_max;
+  options.sessions_resident_max =
+      std::min(settings.sessions_resident_max, settings.resident_bytes_max / session_resident_bytes);
+  options.tail_bytes_max = settings.tail_cache_bytes_max;
+  options.turns_queued_max = settings.turns_queued_max;
+  options.sliding_expiry = settings.sliding_expiry;
   options.session_idle_timeout = settings.session_idle_timeout;
   options.request_timeout = settings.request_timeout;
   options.writing.batch_events_max = settings.batch_events_max;
@@ -81,6 +89,9 @@ directory_options make_directory_options(const config::settings& settings, proce
   options.writing.batch_timeout = settings.statement_timeout + 2 * beyond_statement_timeout;
   options.writing.barrier_timeout = settings.request_timeout;
   options.writing.lease_timeout = settings.acquire_timeout + 5s; // the pool answers within acquire_timeout
+  options.sweeping.sweep_interval = settings.sweep_interval;
+  options.sweeping.expired_retention = settings.expired_retention;
+  options.sweeping.request_timeout = settings.request_timeout;
   return options;
 }
 
@@ -88,11 +99,13 @@ directory_options make_directory_options(const config::settings& settings, proce
 
 struct service::implementation {
   caf::actor_system& system;
-  process_id process = process_id::make();
   std::shared_ptr<byte_budget> budget;
   pool_control_actor pool;
   listener_actor listener;
   directory_actor directory;
+
+  result<void> drain(std::chrono::milliseconds limit);
+  result<void> await_ownership(std::chrono::milliseconds limit);
 
   void end() {
     for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(listener),
@@ -144,8 +157,7 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     return endpoint.failure();
   for (const auto& warning : endpoint->warnings)
     spdlog::warn("{}", warning);
-  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}});
-  parts->process = process_id::make();
+  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}});
   parts->budget = std::make_shared<byte_budget>(settings.undurable_bytes_max);
   parts->pool = caf::actor_cast<pool_control_actor>(system.spawn<supervisor>(
       make_pool_options(settings), make_connection_options(settings, std::move(endpoint_options), *endpoint)));
@@ -168,18 +180,46 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
   parts->listener = caf::actor_cast<listener_actor>(
       system.spawn<actors::listener>(caf::actor_cast<supervisor_actor>(parts->pool), listener_options{}));
   parts->directory = caf::actor_cast<directory_actor>(system.spawn<actors::directory>(
-      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->process, parts->budget)));
+      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->budget)));
+  if (auto owns = parts->await_ownership(settings.request_timeout); !owns) {
+    parts->end();
+    return owns.failure();
+  }
   return std::unique_ptr<service>(new service(std::move(parts)));
 }
 
 result<void> service::stop(std::chrono::milliseconds limit) {
   auto& parts = *implementation_;
-  result<void> outcome;
   if (!parts.directory)
-    return outcome;
+    return {};
   const auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto left = [deadline] {
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()),
+                    last_words);
+  };
   caf::scoped_actor self{parts.system};
-  self->request(parts.directory, limit, flush{})
+  self->send(caf::actor_cast<caf::actor>(parts.directory), close_directory{});
+  auto outcome = parts.drain(limit);
+  if (outcome)
+    self->request(caf::actor_cast<caf::actor>(parts.directory), left() + 1s,
+                  give_up{std::chrono::steady_clock::now() + left()})
+        .receive([](const result<given_up>&) {},
+                 [](const caf::error&) {}); // without it, turns do not keep their leases
+  self->send_exit(parts.directory, caf::exit_reason::user_shutdown);
+  self->wait_for(parts.directory);
+  parts.directory = nullptr;
+  self->send_exit(parts.listener, caf::exit_reason::user_shutdown);
+  self->request(parts.pool, left() + 1s, drain_pool{left()})
+      .receive([](const result<pool_status>&) {}, [](const caf::error&) {});
+  parts.end();
+  return outcome;
+}
+
+/// Everything accepted becomes durable; or it is told, by session, what did not.
+result<void> service::implementation::drain(std::chrono::milliseconds limit) {
+  result<void> outcome;
+  caf::scoped_actor self{system};
+  self->request(directory, limit, flush{})
       .receive(
           [&](const result<flushed>& answer) {
             if (!answer)
@@ -189,21 +229,40 @@ result<void> service::stop(std::chrono::milliseconds limit) {
             outcome = error{error_code::deadline_exceeded,
                             "not everything was durable within " + std::to_string(limit.count()) + " ms"};
           });
-  self->send_exit(parts.directory, caf::exit_reason::user_shutdown);
-  self->wait_for(parts.directory);
-  parts.directory = nullptr;
-  if (outcome) {
-    run_unit last{db::release_writers(parts.process)};
-    last.purpose = "stop";
-    self->request(parts.pool, 1s, std::move(last))
-        .receive([](const db::unit_outcome&) {}, [](const caf::error&) {}); // an old row does no harm
-  }
-  self->send_exit(parts.listener, caf::exit_reason::user_shutdown);
-  const auto left = std::max<std::chrono::milliseconds>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()), 100ms);
-  self->request(parts.pool, left + 1s, drain_pool{left})
-      .receive([](const result<pool_status>&) {}, [](const caf::error&) {});
-  parts.end();
+  if (outcome)
+    return outcome;
+  self->request(caf::actor_cast<caf::actor>(directory), 2s, report_undurable{})
+      .receive(
+          [&](const result<undurable_report>& report) {
+            if (!report)
+              return;
+            for (const auto& each : report->sessions)
+              spdlog::error("not durable at the end: session {} of tenant {}, {} events from offset {} on",
+                            each.session.id.to_string(), each.session.tenant.text(), each.events, each.first_offset);
+            outcome.failure().message += "; " + std::to_string(report->sessions.size()) +
+                                         " sessions have events that are not durable, see the log";
+          },
+          [](const caf::error&) {});
+  return outcome;
+}
+
+/// What this process owns is known: sessions can be woken, or are refused for a reason.
+result<void> service::implementation::await_ownership(std::chrono::milliseconds limit) {
+  result<void> outcome;
+  caf::scoped_actor self{system};
+  self->request(caf::actor_cast<caf::actor>(directory), limit, actors::await_ownership{})
+      .receive(
+          [&](const result<shards_owned>& owned) {
+            if (!owned)
+              outcome = owned.failure();
+            else if (owned->owned.none())
+              spdlog::warn("another process owns all sessions of this database; this one waits until they are free");
+          },
+          [&](const caf::error&) {
+            outcome = error{error_code::database_unavailable, "this process could not register within " +
+                                                                  std::to_string(limit.count()) +
+                                                                  " ms; see the log, or run `colloquy migrate`"};
+          });
   return outcome;
 }
 

@@ -1,68 +1,46 @@
 // The session actor: one conversation. It alone gives out the offsets of its log and orders its turns.
 //
-// Accepts (from the directory, on behalf of callers; see messages/requests.hpp for fields and errors)
-//   create_session -> result<session_record>  first message of a session that is being made; answered when durable
-//   get_session    -> result<session_record>
-//   append_events  -> result<appended>        accepted at once, or when durable
-//   start_turn     -> result<granted_turn>    accepted
-//   end_turn       -> result<turn_record>     accepted; counters change in the same transaction
-//   go_to_sleep    -> sleep_answer            asleep only if nothing is undurable, running or waited for
-//   resend_undurable -> resent                after a writer's death
-// and written, creation_outcome, write_refused from the writer.
+// Accepts (from the directory, on behalf of callers; messages/*_requests.hpp tell fields and errors), inside
+// session_call
+//   create_session -> session_record   first message of a session that is being made; answered when durable
+//   make_fork      -> session_record   the same, for one that shares another one's log
+//   get_session, update_session, set_participant, fork_session, erase_session
+//   append_events  -> appended         when accepted (with a journal: when that has it), or when durable
+//   read_events, read_history, list_turns, subscribe_events, events_taken, unsubscribe_events
+//   start_turn     -> granted_turn     when it is the asker's turn;  renew_turn, end_turn, post_delta
+//   go_to_sleep    -> sleep_answer     asleep only if nothing is undurable, running or waited for
+//   resend_undurable -> resent         after a writer's death
+//   replay_writes  -> replayed         a journal's records, right after waking
+//   written, creation_outcome, write_refused from the writer; journaled, journal_refused from the journal;
+//   expire_session, session_disowned from the directory.
 // Waking: unless it is being made it reads its row and the end of its log first; requests that come meanwhile wait, in
 //   a bounded queue. A turn that was running when the last service crashed is closed as lost.
 // Ordering: requests are handled one at a time in order of arrival; a write reaches the writer before its answer
-// leaves. Durability: every write is kept until `written`; a durable offset covers all below it. End: a session that
-// does not exist or could not be made answers what it has, says session_finished to the directory
-//   and ends when that says go_to_sleep, so that no request is in its mailbox then.
+//   leaves. What has to look into the database first (a read of old events, a fork) is answered when that is done.
+// Durability: every write is kept until `written`; a durable offset covers all below it.
+// End: a session that does not exist, could not be made or was erased answers what it has, says session_finished to the
+//   directory and ends when that says go_to_sleep, so that no request is in its mailbox then.
 // Failure: after write_refused it answers everything with internal and keeps what was not written, which it does not
-//   send again.
-// State it owns: the record, the running turn, undurable writes, callers who wait for durability.
-// Death: everything waiting is answered internal. What the writer has, it still writes; the directory lets the next
-//   incarnation wake only behind that.
+//   send again. After session_disowned it answers everything with not_owner.
+// State it owns: session_state.hpp. The tail of its log is in the cache that all sessions share.
+// Death: everything waiting is answered internal; what is in its mailbox bounces. What the writer has, it still writes;
+//   the directory lets the next incarnation wake only behind that. A running turn goes on.
 #pragma once
 
-#include "actors/session_interface.hpp"
-#include "messages/byte_budget.hpp"
-#include "messages/clock.hpp"
+#include "actors/session_state.hpp"
 
-#include <caf/actor_clock.hpp>
 #include <caf/typed_event_based_actor.hpp>
-#include <caf/typed_response_promise.hpp>
 
-#include <chrono>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace colloquy::actors {
 
-/// What all sessions of a service share.
-struct session_environment {
-  wall_clock now = system_time;
-  std::shared_ptr<byte_budget> budget;
-  std::size_t session_undurable_bytes_max = std::size_t{32} << 20;
-  std::size_t waiting_requests_max = 1000; ///< while a session wakes
-  std::chrono::milliseconds request_timeout{30'000};
-  supervisor_actor supervisor;
-  session_owner owner; ///< is told when a session has come to its end
-};
-
-struct session_tick {};
-
-} // namespace colloquy::actors
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_tick)
-
-namespace colloquy::actors {
-
-using session_internal = session_actor::extend<caf::reacts_to<session_tick>>;
-
-class session : public session_internal::base {
+class session : public session_actor::base {
 public:
   enum class origin { to_be_made, stored };
 
@@ -74,101 +52,164 @@ public:
 
 private:
   using time_point = caf::actor_clock::time_point;
-  using record_promise = caf::typed_response_promise<result<session_record>>;
-  using append_promise = caf::typed_response_promise<result<appended>>;
-  using turn_promise = caf::typed_response_promise<result<turn_record>>;
-  using grant_promise = caf::typed_response_promise<result<granted_turn>>;
+  using event_blocks = std::vector<db::event_block>;
+  enum class phase : std::uint8_t { waking, making, awake, erasing, failed };
+  enum class access : std::uint8_t { reads, writes, owns };
 
-  enum class phase { waking, making, awake, failed };
-
-  struct durable_waiter {
-    std::uint64_t number; ///< of the write
-    append_promise answer;
-    appended reached;
-    time_point deadline;
-  };
-
-  struct creation {
-    record_promise answer;
-    time_point deadline;
-  };
-
-  // Lifecycle (session.cpp)
-  record_promise make(create_session& request);
+  // session.cpp: from waking to sleeping
+  template <class Request>
+  void take(Request& request);
+  void take(create_session& request);
+  void take(make_fork& request);
+  void take(events_taken& taken);
+  void take(unsubscribe_events& request);
+  void take(written& news) { on_written(news.through_number); }
+  void take(creation_outcome& outcome);
+  void take(write_refused& refusal);
+  void take(journaled& news);
+  void take(journal_refused& refusal);
+  void take(go_to_sleep&);
+  void take(expire_session&);
+  void take(session_disowned&);
+  void take(resend_undurable& request);
+  void take(replay_writes& request);
+  void take(tell_undurable&);
+  void take(session_tick&);
+  template <class Request>
+  void serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker);
+  std::optional<error> why_not(access needed, const std::optional<std::string>& as_user) const;
+  void make(session_record wanted, std::optional<db::log_parent> parent, std::optional<db::remembered_key> key,
+            std::size_t bytes, promise_of<create_session> answer);
   void wake();
   void on_stored(const db::unit_outcome& outcome);
-  void on_creation(const creation_outcome& outcome);
-  void on_refused(const write_refused& refusal);
+  void wake_up();
+  void close_lost_turn(bool lease_goes_on);
   error name_is_taken() const;
-  void fail(error why);
   void finish(error why);
-  void do_get(record_promise& answer, get_session& request);
+  void fail(error why);
   void run_waiting();
-  void schedule_tick();
-  void on_tick();
-  sleep_answer sleep();
+  void schedule_tick(time_point due);
+  void monitor_once(const caf::actor_addr& who);
+  void on_down(const caf::down_msg& down);
 
-  template <class Value>
-  static void reply(caf::typed_response_promise<result<Value>>& answer, std::type_identity_t<result<Value>> value) {
-    answer.deliver(std::move(value));
-  }
-
-  /// Answers a request now, or once the session is awake.
-  template <class Value, class Request>
-  caf::typed_response_promise<result<Value>>
-  handle(Request& request, void (session::*work)(caf::typed_response_promise<result<Value>>&, Request&)) {
-    auto answer = make_response_promise<result<Value>>();
-    if (phase_ == phase::awake) {
-      (this->*work)(answer, request);
-    } else if (phase_ == phase::failed) {
-      answer.deliver(result<Value>(*failure_));
-    } else if (waiting_.size() >= environment_->waiting_requests_max) {
-      answer.deliver(result<Value>(error{error_code::overloaded, "too many requests wait for this session to wake",
-                                         std::chrono::milliseconds{100}}));
-    } else {
-      waiting_.push_back([this, answer, work, held = std::move(request)]() mutable {
-        if (failure_)
-          answer.deliver(result<Value>(*failure_));
-        else
-          (this->*work)(answer, held);
-      });
-    }
-    return answer;
-  }
-
-  // Writing (session_writes.cpp)
-  void do_append(append_promise& answer, append_events& request);
-  void do_begin_turn(grant_promise& answer, start_turn& request);
-  void do_finish_turn(turn_promise& answer, end_turn& request);
-  void close_lost_turn();
+  // session_writes.cpp: what is written, and what becomes of it
   std::optional<error> why_not_writable() const;
-  bool is_running(turn_id turn) const;
-  /// The reservation under which the events may be taken: the one given if it is large enough, else one of its own.
   result<std::shared_ptr<const byte_reservation>> admit(const std::vector<event_input>& events,
                                                         const std::shared_ptr<const byte_reservation>& given,
                                                         std::size_t own_bytes) const;
-  std::shared_ptr<db::session_write> new_write(std::shared_ptr<const byte_reservation> reservation);
-  void add_event(db::session_write& write, event_input&& input, turn_id turn);
-  void add_events(db::session_write& write, std::vector<event_input>& events, turn_id turn);
-  void add_turn(db::session_write& write, const turn_record& turn);
-  void send_write(std::shared_ptr<db::session_write> write);
-  void on_written(const written& news);
-  resent resend(const resend_undurable& request);
+  struct draft; // a write that is being put together
+  draft new_draft(std::shared_ptr<const byte_reservation> reservation);
+  void add_event(draft& to, event_input&& input, turn_id turn);
+  void add_events(draft& to, std::vector<event_input>& events, turn_id turn, const std::optional<std::string>& author);
+  void add_status(draft& to, std::string data, turn_id turn, const std::string& trace_id = {});
+  void add_turn(draft& to, const db::turn_row& turn, const std::string& reason = {});
+  std::uint64_t send_draft(draft&& done);
+  void send_write(db::session_write_ptr write);
+  void extend_life();
+  void when_durable(std::uint64_t number, std::function<void(const error*)> done, error when_late);
+  void when_accepted(std::uint64_t number, std::function<void(const error*)> done);
+  void on_written(std::uint64_t through);
+  void answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem);
+  void expire_waiters(std::deque<write_waiter>& waiters, time_point now);
+  void serve(promise_of<append_events>& answer, append_events& request, const caf::actor_addr& asker);
+  void append(promise_of<append_events>& answer, append_events& request);
+
+  // session_repeats.cpp: requests that come again
+  using recalled = result<std::optional<db::remembered_key>>; // nothing: it is new
+  void recall(const char* scope, const idempotency& repeat, std::function<void(recalled)> then);
+  void look_up_key(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
+  void learn_keys(std::function<void()> then);
+  const db::remembered_key* undurable_key(const std::string& scope, const std::string& key) const;
+  static recalled compare(const db::remembered_key& known, const idempotency& repeat);
+  db::remembered_key new_key(const char* scope, const idempotency& repeat) const;
+  void remember(draft& in, db::remembered_key key);
+
+  // session_turns.cpp: whose turn it is
+  bool turn_runs() const { return known_.last_turn && known_.last_turn->status == turn_status::running; }
+  bool is_running(turn_id turn) const { return turn_runs() && known_.last_turn->id == turn; }
+  void serve(promise_of<start_turn>& answer, start_turn& request, const caf::actor_addr& asker);
+  void serve(promise_of<renew_turn>& answer, renew_turn& request, const caf::actor_addr&);
+  void serve(promise_of<end_turn>& answer, end_turn& request, const caf::actor_addr&);
+  void serve(promise_of<post_delta>& answer, post_delta& request, const caf::actor_addr&);
+  void serve(promise_of<list_turns>& answer, list_turns& request, const caf::actor_addr&);
+  void repeat_turn(promise_of<start_turn>& answer, start_turn& request, const db::remembered_key& known);
+  void enqueue(waiting_turn waiting);
+  void start_next();
+  void grant(waiting_turn whose, history_page history);
+  void end_running(turn_status how, bool starts_next = true);
+  std::uint64_t write_end(draft draft, turn_status how, const std::optional<token_usage>& usage,
+                          const std::string& reason);
+  bool leave_queue(turn_id turn, const error& why);
+  void refuse_queue(const error& why);
+  void check_turns(time_point now);
+  void forget_deltas();
+
+  // session_reads.cpp: what there is
+  void serve(promise_of<get_session>& answer, get_session& request, const caf::actor_addr&);
+  void serve(promise_of<read_history>& answer, read_history& request, const caf::actor_addr&);
+  void serve(promise_of<read_events>& answer, read_events& request, const caf::actor_addr&);
+  struct history_reading; // a history that is being put together, page by page
+  void read_newest(std::shared_ptr<history_reading> reading);
+  std::optional<event> first_of(const event_blocks& blocks) const;
+  void choose(std::shared_ptr<history_reading> reading, std::optional<event> first);
+  void hand_in(history_reading& to, const event& entry) const;
+  void read_older(std::shared_ptr<history_reading> reading, event_offset before);
+  void count_trimmed(std::shared_ptr<history_reading> reading);
+  struct page_reading;
+  void read_upwards(std::shared_ptr<page_reading> reading);
+  void read_downwards(std::shared_ptr<page_reading> reading);
+  void finish_page(page_reading& reading);
+  void read_part(promise_of<read_history> answer, const read_history& request);
+  void read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then);
+  /// Blocks that end at the next offset, from `wanted` or as early as there is in memory; and where they begin.
+  event_offset in_memory(event_blocks& blocks, event_offset wanted = 0) const;
+  bool is_hidden(const event& entry) const;
+  void ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then);
+  db::log_source source() const;
+  void answer_readers(time_point now);
+
+  // session_subscriptions.cpp: who listens
+  void serve(promise_of<subscribe_events>& answer, subscribe_events& request, const caf::actor_addr&);
+  void feed(const event_blocks& news);
+  void feed_from_log(subscription& to);
+  void send_events(subscription& to, const db::event_block& block, event_offset through);
+  void end_listening(subscription_id id, const error& why);
+  void end_all_listening(const error& why);
+  std::size_t pass_delta(const post_delta& delta);
+  void send_text_so_far(subscription& to);
+
+  // session_replay.cpp: what a journal has
+  void replay_waiting();
+  bool remake();
+  replayed replay(const replay_writes& records);
+  bool is_there(const db::session_write& write) const;
+  bool continues(const db::session_write& write) const;
+  void write_again(const db::session_write& write);
+
+  // session_changes.cpp: its life
+  void serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&);
+  void serve(promise_of<set_participant>& answer, set_participant& request, const caf::actor_addr&);
+  void serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&);
+  void serve(promise_of<erase_session>& answer, erase_session& request, const caf::actor_addr&);
+  bool is_overdue() const;
+  void fork(promise_of<fork_session> answer, fork_session request);
+  void expire();
+  void carry_out_erasure(promise_of<erase_session> answer);
+  bool is_busy() const;
 
   const session_key key_;
   writer_actor writer_;
   std::shared_ptr<const session_environment> environment_;
   phase phase_;
-  session_record record_;
-  std::optional<turn_record> last_turn_;
   std::uint64_t last_number_ = 0;
-  std::size_t undurable_bytes_ = 0;
-  std::deque<db::session_write_ptr> undurable_;
-  std::vector<durable_waiter> durable_waiters_; // by number, rising
-  std::deque<std::function<void()>> waiting_;   // requests, while it wakes
-  std::optional<creation> making_;
-  std::optional<error> failure_;
-  bool tick_scheduled_ = false;
+  subscription_id last_subscription_ = 0;
+  session_knowledge known_;
+  std::unique_ptr<session_activity> doing_; // null while there is nothing to do
+  std::unique_ptr<error> failure_;
+  time_point ticks_at_ = time_point::max();
+  bool learns_keys_ = false; // requests wait meanwhile, so that they stay in order
+
+  session_activity& doing();
 };
 
 } // namespace colloquy::actors

@@ -78,6 +78,20 @@ std::optional<error> check_metadata(const std::string& metadata) {
   return std::nullopt;
 }
 
+std::optional<error> check_title(const std::optional<std::string>& title) {
+  if (!title || (is_storable_text(*title) && count_characters(*title) <= limits::title_chars_max))
+    return std::nullopt;
+  return error{error_code::invalid_request, "title must be valid UTF-8 without NUL, at most " +
+                                                std::to_string(limits::title_chars_max) + " characters"};
+}
+
+std::optional<error> check_expires_in(const std::optional<std::chrono::seconds>& expires_in) {
+  if (!expires_in || (*expires_in >= 1s && *expires_in <= std::chrono::years{10}))
+    return std::nullopt;
+  return error{error_code::invalid_request, "expires_in is " + std::to_string(expires_in->count()) +
+                                                " s; 1 second to 10 years is allowed, or none for never"};
+}
+
 } // namespace
 
 std::optional<error> check_creation(const create_session& request) {
@@ -87,14 +101,10 @@ std::optional<error> check_creation(const create_session& request) {
                        check_name("external_id", request.external_id)})
     if (problem)
       return problem;
-  if (request.title &&
-      (!is_storable_text(*request.title) || count_characters(*request.title) > limits::title_chars_max))
-    return error{error_code::invalid_request, "title must be valid UTF-8 without NUL, at most " +
-                                                  std::to_string(limits::title_chars_max) + " characters"};
-  if (auto problem = check_metadata(request.metadata))
-    return problem;
-  if (request.expires_in && (*request.expires_in < 1s || *request.expires_in > std::chrono::years{10}))
-    return error{error_code::invalid_request, "expires_in must be 1 second to 10 years, or none for never"};
+  for (auto problem :
+       {check_title(request.title), check_metadata(request.metadata), check_expires_in(request.expires_in)})
+    if (problem)
+      return problem;
   return std::nullopt;
 }
 
@@ -103,8 +113,9 @@ std::optional<error> check_event(const event_input& input) {
     return error{error_code::payload_too_large, "an event has " + std::to_string(input.data.size()) +
                                                     " bytes; at most " + std::to_string(limits::event_bytes_max) +
                                                     " are allowed"};
-  const bool storable = is_storable_text(input.data) && is_storable_text(input.source) &&
-                        is_storable_text(input.trace_id) && is_storable_text(input.tool_call_id) &&
+  const bool storable = is_storable_text(input.data) && is_storable_text(input.author) &&
+                        is_storable_text(input.source) && is_storable_text(input.trace_id) &&
+                        is_storable_text(input.tool_call_id) &&
                         std::all_of(input.tool_call_ids.begin(), input.tool_call_ids.end(), is_storable_text);
   if (!storable)
     return error{error_code::invalid_request, "an event's text must be valid UTF-8 without NUL"};
@@ -130,6 +141,50 @@ std::optional<error> check_trace_id(std::string_view trace_id) {
     return std::nullopt;
   return error{error_code::invalid_request, "trace_id must be valid UTF-8 without NUL, at most " +
                                                 std::to_string(limits::name_chars_max) + " bytes"};
+}
+
+std::optional<error> check_token_budget(const std::optional<std::int64_t>& budget) {
+  if (!budget || (*budget >= 1 && *budget <= limits::token_budget_max))
+    return std::nullopt;
+  return error{error_code::invalid_request, "token_budget is " + std::to_string(*budget) + "; 1 to " +
+                                                std::to_string(limits::token_budget_max) + " is allowed"};
+}
+
+std::optional<error> check_reason(const std::string& reason) {
+  if (is_storable_text(reason) && count_characters(reason) <= limits::title_chars_max)
+    return std::nullopt;
+  return error{error_code::invalid_request, "reason must be valid UTF-8 without NUL, at most " +
+                                                std::to_string(limits::title_chars_max) + " characters"};
+}
+
+std::optional<error> check_delta(const post_delta& request) {
+  if (request.text.size() + request.data.size() > limits::delta_bytes_max)
+    return error{error_code::payload_too_large,
+                 "a delta has " + std::to_string(request.text.size() + request.data.size()) + " bytes; at most " +
+                     std::to_string(limits::delta_bytes_max) + " are allowed"};
+  if (!is_storable_text(request.text) || !is_storable_text(request.data))
+    return error{error_code::invalid_request, "a delta must be valid UTF-8 without NUL"};
+  return std::nullopt;
+}
+
+std::optional<error> check_update(const update_session& request) {
+  if (auto problem = check_title(request.title))
+    return problem;
+  if (request.metadata)
+    if (auto problem = check_metadata(*request.metadata))
+      return problem;
+  if (request.status == session_status::expired)
+    return error{error_code::invalid_request, "status is \"expired\"; active, paused and completed are allowed"};
+  if (request.expires_in)
+    return check_expires_in(*request.expires_in);
+  return std::nullopt;
+}
+
+bool is_storable_name(std::string_view name) {
+  if (!is_storable_text(name))
+    return false;
+  const auto characters = count_characters(name);
+  return characters >= 1 && characters <= limits::name_chars_max;
 }
 
 std::size_t creation_bytes(const create_session& request) noexcept {

@@ -28,6 +28,12 @@ std::optional<error> check_creation(const create_session& request);
 std::optional<error> check_event(const event_input& input);
 std::optional<error> check_usage(const token_usage& usage, std::int64_t total_tokens);
 std::optional<error> check_trace_id(std::string_view trace_id);
+std::optional<error> check_token_budget(const std::optional<std::int64_t>& budget);
+std::optional<error> check_reason(const std::string& reason);
+std::optional<error> check_delta(const post_delta& request);
+std::optional<error> check_update(const update_session& request);
+/// Valid UTF-8 without NUL, 1 to limits::name_chars_max characters.
+bool is_storable_name(std::string_view name);
 
 /// What the row of a session to be made reserves of the budget.
 std::size_t creation_bytes(const create_session& request) noexcept;

@@ -11,13 +11,25 @@
 #include "messages/directory_interface.hpp"
 
 #include <caf/typed_actor.hpp>
+#include <caf/typed_response_promise.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <type_traits>
+#include <utility>
 #include <variant>
 
 namespace colloquy::actors {
+
+template <class Request>
+using promise_of = caf::typed_response_promise<result<typename Request::reply>>;
+
+/// As a statement, and with a promise that a callback holds.
+template <class Value>
+void reply(caf::typed_response_promise<Value> answer, std::type_identity_t<Value> value) {
+  answer.deliver(std::move(value));
+}
 
 /// Writer to session: everything up to this write of yours is durable.
 struct written {
@@ -60,6 +72,17 @@ struct expire_session {};
 /// Directory to session: this process does not own you any more. What is not durable is lost; whoever waits is told so.
 struct session_disowned {};
 
+/// Directory to session: what of you is not durable? Answered with undurable_left.
+struct tell_undurable {};
+struct undurable_left {
+  session_key session;
+  event_offset first_offset = 0;
+  std::size_t events = 0;
+};
+
+/// Session to itself: something may be due.
+struct session_tick {};
+
 /// Session to directory: nothing can come of me any more; tell me to sleep.
 struct session_finished {
   session_key session;
@@ -84,6 +107,7 @@ struct make_fork {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::sleep_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::undurable_left)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_fork)
 
 namespace colloquy::actors {
@@ -162,13 +186,14 @@ struct session_call {
   std::variant<create_session, get_session, update_session, erase_session, fork_session, set_participant, append_events,
                read_events, read_history, start_turn, renew_turn, end_turn, post_delta, list_turns, subscribe_events,
                events_taken, unsubscribe_events, make_fork, written, creation_outcome, write_refused, journaled,
-               journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes>
+               journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes,
+               tell_undurable, session_tick>
       what;
 };
 
 /// To whom a session reports: the directory.
 using session_owner = caf::typed_actor<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>,
-                                       caf::replies_to<make_fork>::with<result<session_record>>>;
+                                       answers<get_session>, caf::replies_to<make_fork>::with<result<session_record>>>;
 
 /// To whom a writer reports that it is ready, or that it is no more: the directory.
 using writer_owner = caf::typed_actor<caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>>;
@@ -176,6 +201,6 @@ using writer_owner = caf::typed_actor<caf::reacts_to<writer_ready>, caf::reacts_
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::resent)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::replayed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::replayed>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_fenced)

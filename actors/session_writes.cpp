@@ -1,7 +1,8 @@
-// How a session writes: offsets, turns, and what becomes of it.
-#include "actors/session.hpp"
+// How a session writes: offsets, waiting until it is durable, and what becomes of it. See session.hpp for the rules.
+#include "actors/session_draft.hpp"
 
 #include "actors/session_checks.hpp"
+#include "actors/session_status.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -13,32 +14,16 @@ using namespace std::chrono_literals;
 
 constexpr auto overload_retry = 20ms;
 
-// What a turn's start or end adds of its own.
-constexpr std::size_t status_event_bytes = limits::event_overhead_bytes + 128;
-
-/// The data of the status event that a turn's start and end write.
-std::string turn_status_json(const turn_record& turn) {
-  std::string out =
-      R"({"turn":{"id":")" + turn.id.to_string() + R"(","number":)" + std::to_string(turn.number) + R"(,"status":")";
-  out.append(to_string(turn.status));
-  out.append("\"}}");
-  return out;
-}
-
 } // namespace
 
 std::optional<error> session::why_not_writable() const {
-  if (record_.status == session_status::expired || (record_.expires_at && *record_.expires_at <= environment_->now()))
-    return error{error_code::session_expired, "the session has expired"};
-  if (record_.status != session_status::active)
-    return error{error_code::session_not_active, "the session is " + std::string(to_string(record_.status))};
+  if (known_.record.status != session_status::active)
+    return error{error_code::session_not_active,
+                 "the session is " + std::string(to_string(known_.record.status)) + "; it takes no writes"};
   return std::nullopt;
 }
 
-bool session::is_running(turn_id turn) const {
-  return last_turn_ && last_turn_->id == turn && last_turn_->status == turn_status::running;
-}
-
+/// The reservation under which the events may be taken: the one given if it is large enough, else one of its own.
 result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector<event_input>& events,
                                                                const std::shared_ptr<const byte_reservation>& given,
                                                                std::size_t own_bytes) const {
@@ -56,7 +41,7 @@ result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector
   if (bytes > append_bytes_max)
     return error{error_code::payload_too_large, "an append of " + std::to_string(bytes) + " bytes; at most " +
                                                     std::to_string(append_bytes_max) + " are allowed"};
-  if (undurable_bytes_ + bytes > environment_->session_undurable_bytes_max)
+  if (doing_ && doing_->undurable_bytes + bytes > environment_->session_undurable_bytes_max)
     return error{error_code::overloaded, "too much of this session is not yet durable", overload_retry};
   if (given && given->bytes() >= bytes)
     return given;
@@ -66,164 +51,268 @@ result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector
   return reserved;
 }
 
-void session::do_append(append_promise& answer, append_events& request) {
-  if (request.turn && !is_running(*request.turn))
-    return reply(answer, error{error_code::turn_lost, "the turn does not run any more"});
-  if (request.events.empty())
-    return reply(answer, error{error_code::invalid_request, "an append has at least one event"});
-  auto reservation = admit(request.events, request.reservation, 0);
-  if (!reservation)
-    return reply(answer, reservation.failure());
-  const bool waits = request.wanted == durability::durable;
-  if (waits && durable_waiters_.size() >= limits::durable_waiters_per_session_max)
-    return reply(answer, error{error_code::overloaded, "too many wait for this session's durability", overload_retry});
-
-  appended reached{record_.next_offset, request.events.size(), durability::accepted};
-  auto write = new_write(std::move(reservation).value());
-  add_events(*write, request.events, request.turn.value_or(turn_id{}));
-  const auto number = write->number;
-  send_write(std::move(write));
-  if (!waits)
-    return reply(answer, reached);
-  reached.reached = durability::durable;
-  durable_waiters_.push_back({number, answer, reached, clock().now() + environment_->request_timeout});
-  schedule_tick();
+session::draft session::new_draft(std::shared_ptr<const byte_reservation> reservation) {
+  draft made;
+  made.write = std::make_shared<db::session_write>();
+  made.write->session = key_;
+  made.write->log = known_.record.log;
+  made.write->number = ++last_number_;
+  made.write->keeps = std::move(reservation);
+  return made;
 }
 
-void session::do_begin_turn(grant_promise& answer, start_turn& request) {
-  if (last_turn_ && last_turn_->status == turn_status::running)
-    return reply(answer,
-                 error{error_code::turn_in_progress, "turn " + std::to_string(last_turn_->number) + " is running"});
-  if (auto problem = check_trace_id(request.trace_id))
-    return reply(answer, *problem);
-  auto reservation = admit(request.events, request.reservation, status_event_bytes);
-  if (!reservation)
-    return reply(answer, reservation.failure());
-
-  turn_record turn;
-  turn.id = turn_id::make();
-  turn.number = last_turn_ ? last_turn_->number + 1 : 1;
-  turn.trace_id = std::move(request.trace_id);
-  turn.started_at = environment_->now();
-  auto write = new_write(std::move(reservation).value());
-  add_turn(*write, turn);
-  add_events(*write, request.events, turn.id);
-  last_turn_ = turn;
-  send_write(std::move(write));
-  reply(answer, granted_turn{std::move(turn), {}});
-}
-
-void session::do_finish_turn(turn_promise& answer, end_turn& request) {
-  const bool counted = request.outcome == turn_status::completed || request.outcome == turn_status::failed;
-  if (!counted && request.outcome != turn_status::cancelled)
-    return reply(answer, error{error_code::invalid_request, "a turn ends as completed, failed or cancelled"});
-  const auto usage = request.usage.value_or(token_usage{});
-  if (auto problem = check_usage(usage, record_.total_tokens))
-    return reply(answer, *problem);
-  if (last_turn_ && last_turn_->id == request.turn && last_turn_->status == request.outcome)
-    return reply(answer, *last_turn_); // asked again
-  if (!is_running(request.turn))
-    return reply(answer, error{error_code::turn_lost, "the turn does not run any more"});
-  auto reservation = admit(request.events, request.reservation, status_event_bytes);
-  if (!reservation)
-    return reply(answer, reservation.failure());
-
-  auto write = new_write(std::move(reservation).value());
-  add_events(*write, request.events, request.turn);
-  last_turn_->status = request.outcome;
-  last_turn_->ended_at = environment_->now();
-  last_turn_->usage = request.usage;
-  add_turn(*write, *last_turn_);
-  if (counted) {
-    write->turns_counted = 1;
-    write->tokens_counted = usage.input_tokens + usage.output_tokens;
-    record_.turn_count += 1;
-    record_.total_tokens += write->tokens_counted;
-  }
-  send_write(std::move(write));
-  reply(answer, *last_turn_);
-}
-
-void session::close_lost_turn() {
-  last_turn_->status = turn_status::lost;
-  last_turn_->ended_at = environment_->now();
-  auto write = new_write(nullptr);
-  add_turn(*write, *last_turn_);
-  send_write(std::move(write));
-}
-
-std::shared_ptr<db::session_write> session::new_write(std::shared_ptr<const byte_reservation> reservation) {
-  auto write = std::make_shared<db::session_write>();
-  write->session = key_;
-  write->log = record_.log;
-  write->number = ++last_number_;
-  write->keeps = std::move(reservation);
-  return write;
-}
-
-void session::add_event(db::session_write& write, event_input&& input, turn_id turn) {
-  write.bytes += input.cost_bytes();
-  event entry;
-  static_cast<event_input&>(entry) = std::move(input);
-  entry.offset = record_.next_offset++;
+void session::add_event(draft& to, event_input&& input, turn_id turn) {
+  event entry{std::move(input)};
+  entry.offset = known_.record.next_offset++;
   entry.created_at = environment_->now();
   entry.turn = turn;
-  write.events.push_back(std::move(entry));
+  if (entry.kind == event_kind::message)
+    ++known_.messages;
+  entry.messages = known_.messages;
+  if (is_running(turn) && entry.kind == event_kind::message)
+    ++known_.last_turn->messages;
+  to.write->bytes += entry.cost_bytes();
+  to.events.push_back(std::move(entry));
 }
 
-void session::add_events(db::session_write& write, std::vector<event_input>& events, turn_id turn) {
-  write.events.reserve(write.events.size() + events.size() + 1);
-  for (auto& input : events)
-    add_event(write, std::move(input), turn);
+void session::add_events(draft& to, std::vector<event_input>& events, turn_id turn,
+                         const std::optional<std::string>& author) {
+  to.events.reserve(to.events.size() + events.size() + 1);
+  for (auto& input : events) {
+    if (author)
+      input.author = *author;
+    add_event(to, std::move(input), turn);
+  }
 }
 
-void session::add_turn(db::session_write& write, const turn_record& turn) {
+void session::add_status(draft& to, std::string data, turn_id turn, const std::string& trace_id) {
   event_input status;
   status.kind = event_kind::status;
-  status.data = turn_status_json(turn);
-  status.trace_id = turn.trace_id;
-  add_event(write, std::move(status), turn.id);
-  write.turns.push_back(turn);
+  status.data = std::move(data);
+  status.trace_id = trace_id;
+  add_event(to, std::move(status), turn);
 }
 
-void session::send_write(std::shared_ptr<db::session_write> write) {
-  undurable_bytes_ += write->bytes;
-  undurable_.push_back(write);
+void session::add_turn(draft& to, const db::turn_row& turn, const std::string& reason) {
+  // What a rolled-back turn wrote is hidden; that it was rolled back is not.
+  const auto of = turn.status == turn_status::rolled_back ? turn_id{} : turn.id;
+  add_status(to, turn_status_json(turn, reason), of, turn.trace_id);
+  to.write->turns.push_back(turn);
+}
+
+std::uint64_t session::send_draft(draft&& done) {
+  auto& write = *done.write;
+  if (!done.events.empty()) {
+    auto block = std::make_shared<const std::vector<event>>(std::move(done.events));
+    environment_->tails->append(write.log, block);
+    if (doing().granting)
+      doing().granting->since.push_back(block);
+    write.events = std::move(block);
+  }
+  const auto number = write.number;
+  send_write(std::move(done.write));
+  return number;
+}
+
+void session::send_write(db::session_write_ptr write) {
+  auto& work = doing();
+  work.undurable_bytes += write->bytes;
+  work.undurable.push_back(write);
+  if (environment_->journal)
+    send(environment_->journal, journal_write{write, caf::actor_cast<write_listener>(this)});
   send(writer_, persist{std::move(write), caf::actor_cast<write_listener>(this)});
 }
 
-void session::on_written(const written& news) {
-  while (!undurable_.empty() && undurable_.front()->number <= news.through_number) {
-    const auto& write = *undurable_.front();
-    undurable_bytes_ -= write.bytes;
-    if (!write.events.empty())
-      record_.durable_offset = write.events.back().offset;
-    undurable_.pop_front();
-  }
-  if (making_) {
-    phase_ = phase::awake;
-    std::exchange(making_, std::nullopt)->answer.deliver(result<session_record>(record_));
-    run_waiting();
-  } else if (phase_ == phase::making) { // its caller has been told that it took too long
-    phase_ = phase::awake;
-    run_waiting();
-  }
-  auto still_waiting = std::find_if(durable_waiters_.begin(), durable_waiters_.end(),
-                                    [&](const auto& waiter) { return waiter.number > news.through_number; });
-  for (auto at = durable_waiters_.begin(); at != still_waiting; ++at)
-    at->answer.deliver(result<appended>(at->reached));
-  durable_waiters_.erase(durable_waiters_.begin(), still_waiting);
+/// Each use may push the expiry away. It is written down when it has moved by a twentieth, so that a busy session does
+/// not write its row each time.
+void session::extend_life() {
+  auto& record = known_.record;
+  if (!environment_->sliding_expiry || !record.expires_in || !record.expires_at || phase_ != phase::awake)
+    return;
+  const auto wanted = environment_->now() + *record.expires_in;
+  if (wanted - *record.expires_at < *record.expires_in / 20)
+    return;
+  auto reservation = byte_reservation::take(environment_->budget, limits::event_overhead_bytes);
+  if (!reservation)
+    return; // the next use will
+  record.expires_at = wanted;
+  auto writing = new_draft(std::move(reservation));
+  writing.write->changed = std::make_shared<const session_record>(record);
+  writing.write->bytes = limits::event_overhead_bytes;
+  send_draft(std::move(writing));
 }
 
-resent session::resend(const resend_undurable& request) {
-  if (writer_ == request.writer) // started after that writer was; it has everything already
-    return {};
-  writer_ = request.writer;
-  if (phase_ == phase::failed) // it would only be refused again
-    return {};
-  for (const auto& write : undurable_)
-    send(writer_, persist{write, caf::actor_cast<write_listener>(this)});
-  return {};
+// --- waiting ---------------------------------------------------------------------------------------------------------
+
+void session::when_durable(std::uint64_t number, std::function<void(const error*)> done, error when_late) {
+  const auto deadline = clock().now() + environment_->request_timeout;
+  doing().durable_waiters.push_back({number, std::move(done), deadline, std::move(when_late)});
+  schedule_tick(deadline);
+}
+
+/// At once; or, with a journal, when that has it.
+void session::when_accepted(std::uint64_t number, std::function<void(const error*)> done) {
+  if (!environment_->journal)
+    return done(nullptr);
+  const auto deadline = clock().now() + environment_->request_timeout;
+  doing().journaled_waiters.push_back(
+      {number, std::move(done), deadline,
+       error{error_code::deadline_exceeded, "the journal did not have it within the time allowed; it stays accepted"}});
+  schedule_tick(deadline);
+}
+
+void session::answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem) {
+  std::vector<write_waiter> done;
+  while (!waiters.empty() && waiters.front().number <= through) {
+    done.push_back(std::move(waiters.front()));
+    waiters.pop_front();
+  }
+  for (auto& each : done) // they may wait for more
+    each.done(problem);
+}
+
+void session::expire_waiters(std::deque<write_waiter>& waiters, time_point now) {
+  std::vector<write_waiter> late;
+  for (auto at = waiters.begin(); at != waiters.end();) {
+    if (at->deadline <= now) {
+      late.push_back(std::move(*at));
+      at = waiters.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  for (auto& each : late)
+    each.done(&each.when_late);
+}
+
+void session::on_written(std::uint64_t through) {
+  if (!doing_)
+    return;
+  event_blocks news;
+  while (!doing_->undurable.empty() && doing_->undurable.front()->number <= through) {
+    const auto& write = *doing_->undurable.front();
+    doing_->undurable_bytes -= write.bytes;
+    if (write.events) {
+      known_.record.durable_offset = write.events->back().offset;
+      news.push_back(write.events);
+    }
+    doing_->undurable.pop_front();
+  }
+  if (environment_->journal)
+    send(environment_->journal, journal_durable{key_, through});
+  if (phase_ == phase::making)
+    wake_up();
+  answer_waiters(doing().journaled_waiters, through, nullptr); // better than on disk here
+  answer_waiters(doing().durable_waiters, through, nullptr);
+  if (!news.empty()) {
+    feed(news);
+    answer_readers(clock().now());
+  }
+}
+
+void session::take(journaled& news) {
+  if (doing_)
+    answer_waiters(doing_->journaled_waiters, news.through_number, nullptr);
+}
+
+/// The events stay accepted, and become durable as without a journal; only what the answer would promise is not so.
+void session::take(journal_refused& refusal) {
+  if (!doing_)
+    return;
+  std::vector<write_waiter> refused;
+  for (auto at = doing_->journaled_waiters.begin(); at != doing_->journaled_waiters.end();) {
+    if (at->number >= refusal.number) {
+      refused.push_back(std::move(*at));
+      at = doing_->journaled_waiters.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  for (auto& each : refused)
+    when_durable(each.number, std::move(each.done), std::move(each.when_late));
+}
+
+void session::take(resend_undurable& request) {
+  auto answer = make_response_promise<resent>();
+  if (writer_ != request.writer) { // else it was started after that writer was; it has everything already
+    writer_ = request.writer;
+    if (phase_ != phase::failed && doing_) // it would only be refused again
+      for (const auto& write : doing_->undurable)
+        send(writer_, persist{write, caf::actor_cast<write_listener>(this)});
+  }
+  reply(answer, resent{});
+}
+
+void session::take(tell_undurable&) {
+  auto answer = make_response_promise<undurable_left>();
+  undurable_left left{key_};
+  if (doing_)
+    for (const auto& write : doing_->undurable) {
+      if (write->events && left.events == 0)
+        left.first_offset = write->events->front().offset;
+      left.events += write->event_count();
+    }
+  reply(answer, left);
+}
+
+// --- appending -------------------------------------------------------------------------------------------------------
+
+void session::serve(promise_of<append_events>& answer, append_events& request, const caf::actor_addr&) {
+  if (!request.repeat)
+    return append(answer, request);
+  const auto repeat = *request.repeat;
+  recall("append", repeat, [this, answer, held = std::move(request)](recalled found) mutable {
+    if (!found)
+      return reply(answer, result<appended>(found.failure()));
+    if (!*found)
+      return append(answer, held);
+    const auto& known = **found;
+    appended first{known.first_offset, static_cast<std::size_t>(known.count), held.wanted};
+    const bool is_durable = known.first_offset + known.count - 1 <= known_.record.durable_offset;
+    if (held.wanted == durability::accepted || is_durable)
+      return reply(answer, result<appended>(first));
+    when_durable(
+        last_number_,
+        [answer, first](const error* problem) mutable {
+          reply(answer, problem ? result<appended>(*problem) : result<appended>(first));
+        },
+        late_append(first));
+  });
+}
+
+void session::append(promise_of<append_events>& answer, append_events& request) {
+  const auto refuse = [&](error why) { reply(answer, result<appended>(std::move(why))); };
+  if (request.turn && !is_running(*request.turn))
+    return refuse({error_code::turn_lost, "the turn does not run any more"});
+  if (request.events.empty())
+    return refuse({error_code::invalid_request, "an append has at least one event"});
+  auto reservation = admit(request.events, request.reservation, 0);
+  if (!reservation)
+    return refuse(reservation.failure());
+  const bool waits = request.wanted == durability::durable;
+  if (waits && doing().durable_waiters.size() >= limits::durable_waiters_per_session_max)
+    return refuse({error_code::overloaded, "too many wait for this session's durability", overload_retry});
+
+  const appended reached{known_.record.next_offset, request.events.size(), request.wanted};
+  auto writing = new_draft(std::move(reservation).value());
+  add_events(writing, request.events, request.turn.value_or(turn_id{}), request.as_user);
+  if (request.repeat) {
+    auto key = new_key("append", *request.repeat);
+    key.first_offset = reached.first_offset;
+    key.count = static_cast<std::int64_t>(reached.count);
+    remember(writing, std::move(key));
+  }
+  if (request.turn)
+    forget_deltas(); // the message has come that they were parts of
+  const auto number = send_draft(std::move(writing));
+  extend_life();
+  const auto give = [answer, reached](const error* problem) mutable {
+    reply(answer, problem ? result<appended>(*problem) : result<appended>(reached));
+  };
+  if (waits)
+    when_durable(number, give, late_append(reached));
+  else
+    when_accepted(number, give);
 }
 
 } // namespace colloquy::actors

@@ -29,11 +29,9 @@ writer::writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger,
 
 writer::behavior_type writer::make_behavior() {
   acquire();
-  return {[this](persist& request) { take(request); },
-          [this](barrier request) { return wait_for(request); },
+  return {[this](persist& request) { take(request); }, [this](barrier request) { return wait_for(request); },
           [this](const forget_refusal& request) { refused_.erase(request.listener); },
-          [this](writer_tick) { on_tick(); },
-          [this](const lease_recalled& recalled) { give_back(recalled.lease); },
+          [this](writer_tick) { on_tick(); }, [this](const lease_recalled& recalled) { give_back(recalled.lease); },
           // What is under way is answered. What is sent after that would be refused for as long as we hold the lease.
           [this](const lease_lost& lost) { give_back(lost.lease); },
           [](const backend_notified&) {}, // it listens to nothing
@@ -61,7 +59,7 @@ void writer::take(persist& request) {
     return; // sent before it knew
   if (phase_ == phase::fenced) {
     ledger_->refused.insert(request.write->session.id);
-    send(request.listener, write_refused{request.write->number, {error_code::internal, "another process writes here"}});
+    send(request.listener, session_call{write_refused{request.write->number, fenced_error()}});
     return;
   }
   queue_.push_back({std::move(request.write), std::move(request.listener), ++last_ticket_});
@@ -201,14 +199,14 @@ void writer::acknowledge(const batch_in_flight& batch, const std::unordered_set<
   by_session.reserve(batch.writes.size());
   for (const auto& entry : batch.writes) {
     const auto& write = *entry.write;
-    const bool may_be_taken = write.row && write.row->external_id;
+    const bool may_be_taken = write.row && (write.row->external_id || write.key);
     if (not_made.contains(write.session.id) || (may_be_taken && !certain))
-      send(entry.listener, creation_outcome{write.number, certain});
+      send(entry.listener, session_call{creation_outcome{write.number, certain}});
     else
       by_session.insert_or_assign(write.session.id, reached{&entry.listener, write.number});
   }
   for (const auto& [id, last] : by_session)
-    send(*last.listener, written{last.number});
+    send(*last.listener, session_call{written{last.number}});
 }
 
 void writer::answer_barriers() {

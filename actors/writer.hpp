@@ -18,7 +18,8 @@
 //                    has no hole; all others are written.
 //   connection lost  another connection is leased, the old backend ended, the row claimed: its seq says which batches
 //                    committed; the others are sent again.
-//   fence            another process owns the row: nothing more is written, every session is told so.
+//   fence            another process owns the row: nothing more is written, every session is told so, and the owner
+//                    gets writer_fenced.
 //   anything else    the same batches again after a delay that grows.
 // State it owns: the queue; the ledger (writer_ledger.hpp) is its successor's when it dies.
 // Death: the directory starts another one on the same ledger; sessions send again what is not durable.
@@ -115,6 +116,7 @@ private:
   void give_back(lease_id lease);
   void change_connection();
   void stop_fenced(const std::string& what);
+  static error fenced_error();
   void pause();
   void resume_running();
 

@@ -204,10 +204,10 @@ void writer::refuse(const batch_in_flight& batch) {
   refused_.insert(entry.listener.id());
   ledger_->refused.insert(write.session.id);
   drop_writes_of(entry.listener.id());
-  send(entry.listener,
-       write_refused{write.number,
-                     {error_code::internal, "the database refused an event of this session (SQLSTATE " +
-                                                batch.failure->sqlstate + "); its events are kept in memory"}});
+  send(entry.listener, session_call{write_refused{
+                           write.number,
+                           {error_code::internal, "the database refused an event of this session (SQLSTATE " +
+                                                      batch.failure->sqlstate + "); its events are kept in memory"}}});
   answer_barriers();
 }
 
@@ -245,15 +245,19 @@ void writer::change_connection() {
     acquire();
 }
 
+error writer::fenced_error() {
+  return {error_code::not_owner, "another process owns this session", 1000ms};
+}
+
 void writer::stop_fenced(const std::string& what) {
   spdlog::critical("this process no longer owns its writer; nothing more is written: {}", what);
   phase_ = phase::fenced;
   release_connection();
   requeue_in_flight();
-  const error why{error_code::internal, "another process writes here"};
+  send(owner_, writer_fenced{ledger_->process});
   const auto stop = [&](const queued_write& entry) {
     ledger_->refused.insert(entry.write->session.id);
-    send(entry.listener, write_refused{entry.write->number, why});
+    send(entry.listener, session_call{write_refused{entry.write->number, fenced_error()}});
   };
   for (const auto& group : isolated_)
     std::for_each(group.begin(), group.end(), stop);

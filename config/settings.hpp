@@ -89,7 +89,13 @@ struct settings {
   std::size_t undurable_bytes_max = 256 * mebibyte;
   std::size_t session_undurable_bytes_max = 32 * mebibyte;
   std::size_t sessions_resident_max = 1'000'000;
+  std::size_t resident_bytes_max = 2048 * mebibyte;
+  std::size_t tail_cache_bytes_max = 256 * mebibyte;
   std::chrono::milliseconds session_idle_timeout = std::chrono::minutes{5};
+  bool sliding_expiry = false;
+  std::chrono::milliseconds expired_retention = std::chrono::hours{30 * 24};
+  std::chrono::milliseconds sweep_interval = std::chrono::seconds{5};
+  std::size_t turns_queued_max = 64;
   std::chrono::milliseconds request_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{5};
 };

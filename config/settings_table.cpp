@@ -196,8 +196,20 @@ void add_writing_settings(std::vector<setting_descriptor>& table) {
 void add_session_settings(std::vector<setting_descriptor>& table) {
   table.push_back(count_setting("sessions_resident_max", &settings::sessions_resident_max, {1, 100'000'000},
                                 "How many sessions may be in memory at a time."));
+  table.push_back(size_setting("resident_bytes_max", &settings::resident_bytes_max, {4 * mebibyte, gibibyte * 1024},
+                               "What idle sessions may take of memory; past it the least recently used leave."));
+  table.push_back(size_setting("tail_cache_bytes_max", &settings::tail_cache_bytes_max, {mebibyte, gibibyte * 1024},
+                               "What the ends of logs that are kept in memory may take, all sessions together."));
   table.push_back(duration_setting("session_idle_timeout", &settings::session_idle_timeout, {1s, 24h},
                                    "How long a session stays in memory after its last use."));
+  table.push_back(bool_setting("sliding_expiry", &settings::sliding_expiry,
+                               "Whether each use pushes a session's expiry away by its whole lifetime again."));
+  table.push_back(duration_setting("expired_retention", &settings::expired_retention, {1s, 24h * 3650},
+                                   "How long an expired session is kept before it is erased."));
+  table.push_back(duration_setting("sweep_interval", &settings::sweep_interval, {100ms, 1h},
+                                   "How often sessions whose time is up are looked for."));
+  table.push_back(count_setting("turns_queued_max", &settings::turns_queued_max, {1, 10'000},
+                                "How many requests may wait for their turn in one session."));
   table.push_back(duration_setting("request_timeout", &settings::request_timeout, call_range,
                                    "How long a request may take when its caller sets no deadline."));
   table.push_back(duration_setting("shutdown_timeout", &settings::shutdown_timeout, {100ms, 1h},

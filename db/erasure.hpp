@@ -31,5 +31,10 @@ result<std::vector<session_key>> decode_erasures(const unit_outcome& outcome);
 /// What of a user is in no session's own rows: the user's part in the sessions of others, and the name on what the user
 /// wrote there. In steps too: the result tells how many participants rows and events it changed; 0 and 0: done.
 unit erase_user_step(const tenant_id& tenant, const std::string& user_id);
+struct user_step {
+  std::int64_t participants = 0;
+  std::int64_t events = 0;
+};
+result<user_step> decode_user_step(const unit_outcome& outcome);
 
 } // namespace colloquy::db

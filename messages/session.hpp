@@ -34,7 +34,8 @@ struct session_record {
   session_status status = session_status::active;
   timestamp created_at{};
   timestamp updated_at{};
-  std::optional<timestamp> expires_at{}; ///< none: never
+  std::optional<timestamp> expires_at{};            ///< none: never
+  std::optional<std::chrono::seconds> expires_in{}; ///< as it was last given: what a use extends it by; none: never
   std::int64_t turn_count = 0;
   std::int64_t total_tokens = 0;
   event_offset next_offset = 0;              ///< of the next event to be accepted

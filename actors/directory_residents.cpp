@@ -1,0 +1,156 @@
+// How sessions leave memory: asleep, expired, dead. See directory.hpp for the rules.
+#include "actors/directory.hpp"
+
+#include <caf/actor_cast.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto tick_interval = 1000ms;
+constexpr std::size_t sleeps_per_tick_max = 10'000; // so that a tick stays short
+
+} // namespace
+
+void directory::put_to_sleep(resident& entry) {
+  if (entry.state != residence::awake)
+    return;
+  entry.state = residence::falling_asleep;
+  entry.held = std::make_unique<holding>();
+  const auto last_used = entry.last_used;
+  touch(entry); // so that the next one in turn is another
+  entry.last_used = last_used;
+  ask_to_sleep(entry.key->full(), entry.actor);
+}
+
+void directory::ask_to_sleep(const session_key& key, const session_actor& actor) {
+  request(caf::actor_cast<caf::actor>(actor), options_.request_timeout, session_call{go_to_sleep{}})
+      .then([this, key, of = actor.id()](sleep_answer answer) { on_sleep_answer(key, of, answer); },
+            [this, key, of = actor.id()](const caf::error& failed) {
+              if (failed != caf::sec::request_timeout)
+                return; // it died, and session_ended says so
+              // It is only slow; what is held for it waits for the answer, so it is asked again.
+              if (auto* entry = find_falling_asleep(key, of))
+                ask_to_sleep(key, entry->actor);
+            });
+}
+
+directory::resident* directory::find_falling_asleep(const session_key& key, caf::actor_id actor) {
+  auto* entry = find(key);
+  return entry && entry->state == residence::falling_asleep && entry->actor.id() == actor ? entry : nullptr;
+}
+
+void directory::on_sleep_answer(const session_key& key, caf::actor_id of, sleep_answer answer) {
+  auto* entry = find_falling_asleep(key, of);
+  if (!entry)
+    return;
+  if (answer.asleep)
+    return end_residence(key);
+  entry->state = residence::awake;
+  auto held = std::move(entry->held);
+  for (auto& each : held->requests)
+    each(entry);
+}
+
+void directory::on_session_ended(const session_ended& ended) {
+  auto* entry = find(ended.session);
+  if (!entry || entry->actor.id() != ended.actor || entry->state == residence::draining)
+    return;
+  spdlog::error("session {} ended unexpectedly; it wakes again when it is asked for", ended.session.id.to_string());
+  drain(*entry);
+}
+
+void directory::drain(resident& entry) {
+  entry.state = residence::draining;
+  if (!entry.held)
+    entry.held = std::make_unique<holding>();
+  entry.held->until = clock().now() + options_.request_timeout;
+  touch(entry); // nobody can ask it to make room
+  await_writes_of(entry.key->full());
+}
+
+void directory::await_writes_of(const session_key& key) {
+  // Without the barrier the next incarnation could find less in the log than there will be, and give out offsets twice.
+  // Until a new writer has settled, a batch of its predecessor may still commit.
+  if (!writer_settled_)
+    return draining_.push_back(key);
+  request(writer_, options_.request_timeout + 1s, barrier{})
+      .then(
+          [this, key](const result<barrier_passed>& passed) {
+            if (passed)
+              end_residence(key);
+            else
+              draining_.push_back(key);
+          },
+          [this, key](const caf::error&) { draining_.push_back(key); });
+}
+
+void directory::drain_further() {
+  if (writer_settled_)
+    for (const auto& key : std::exchange(draining_, {}))
+      await_writes_of(key);
+}
+
+void directory::refuse_held_too_long(time_point now) {
+  for (const auto& key : draining_) {
+    auto* entry = find(key);
+    if (!entry || !entry->held || entry->held->until > now)
+      continue;
+    entry->held->until = now + options_.request_timeout;
+    for (auto& held : std::exchange(entry->held->requests, {}))
+      held(error{error_code::database_unavailable,
+                 "what the session wrote before it ended was not durable within the time allowed", 1000ms});
+  }
+}
+
+void directory::end_residence(const session_key& key) {
+  auto* entry = find(key);
+  if (!entry)
+    return;
+  auto held = std::move(entry->held);
+  unlink(*entry);
+  residents_.erase(resident_key(*entry->key));
+  if (!held || held->requests.empty())
+    return;
+  auto next = find_or_wake(key);
+  for (auto& request : held->requests)
+    request(next);
+}
+
+void directory::on_tick() {
+  const auto now = clock().now();
+  std::size_t asked = 0;
+  for (auto* entry = oldest_; entry && asked < sleeps_per_tick_max; ++asked) {
+    auto* next = entry->newer;
+    if (entry->last_used + options_.session_idle_timeout > now)
+      break;
+    put_to_sleep(*entry);
+    entry = next;
+  }
+  expire_flushes(now);
+  refuse_held_too_long(now);
+  drain_further();
+  delayed_send(this, tick_interval, directory_tick{});
+}
+
+/// Those that are in memory look at their own clock; also one that is just falling asleep, or has died and is drained.
+promise_of<expire_resident> directory::expire(const expire_resident& request) {
+  auto answer = make_response_promise<result<sessions_not_resident>>();
+  sessions_not_resident others;
+  for (const auto& key : request.sessions) {
+    auto* entry = find(key);
+    if (!entry)
+      others.sessions.push_back(key);
+    else if (entry->state != residence::draining)
+      send(entry->actor, session_call{expire_session{}});
+  }
+  reply(answer, result<sessions_not_resident>(std::move(others)));
+  return answer;
+}
+
+} // namespace colloquy::actors

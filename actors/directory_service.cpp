@@ -1,0 +1,242 @@
+// What serves all sessions: writer, ownership, sweeper, catalog. See directory.hpp for the rules.
+#include "actors/directory.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace colloquy::actors {
+
+using namespace std::chrono_literals;
+
+void directory::start_writer() {
+  writer_settled_ = false;
+  writer_ = caf::actor_cast<writer_actor>(
+      spawn<writer>(ledger_, supervisor_, caf::actor_cast<writer_owner>(this), options_.writing));
+  monitor(writer_);
+}
+
+void directory::start_catalog() {
+  catalog_ = caf::actor_cast<catalog_actor>(spawn<catalog>(supervisor_, caf::actor_cast<catalog_directory>(this),
+                                                           catalog_options{options_.now, options_.request_timeout}));
+  monitor(catalog_);
+}
+
+void directory::start_sweeper() {
+  auto sweeping = options_.sweeping;
+  sweeping.now = options_.now;
+  sweeper_ = caf::actor_cast<sweeper_actor>(
+      spawn<sweeper>(supervisor_, caf::actor_cast<sweeper_directory>(this), std::move(sweeping)));
+  monitor(sweeper_);
+}
+
+void directory::start_ownership() {
+  ownership_ = caf::actor_cast<ownership_actor>(
+      spawn<ownership>(supervisor_, caf::actor_cast<ownership_listener>(this), options_.owning));
+  monitor(ownership_);
+}
+
+void directory::on_down(const caf::down_msg& down) {
+  if (catalog_ && down.source == catalog_.address()) {
+    spdlog::error("the catalog ended; another one takes over");
+    return start_catalog();
+  }
+  if (sweeper_ && down.source == sweeper_.address()) {
+    spdlog::error("the sweeper ended; another one takes over");
+    start_sweeper();
+    return send(sweeper_, last_owned_);
+  }
+  if (ownership_ && down.source == ownership_.address()) {
+    spdlog::error("the ownership actor ended; another one takes over, under another identity");
+    on_lost({last_owned_.process});
+    return start_ownership();
+  }
+  if (!writer_ || down.source != writer_.address())
+    return;
+  spdlog::error("the writer ended; another one takes over");
+  start_writer();
+}
+
+// --- ownership -------------------------------------------------------------------------------------------------------
+
+void directory::on_owned(const shards_owned& news) {
+  if (!environment_ || environment_->process != news.process)
+    begin_anew(news.process);
+  owned_ = news.owned;
+  last_owned_ = news;
+  send(sweeper_, news);
+  for (auto& waiting : std::exchange(awaiting_ownership_, {}))
+    reply(waiting, result<shards_owned>(news));
+}
+
+void directory::begin_anew(process_id process) {
+  auto made = std::make_shared<session_environment>();
+  made->process = process;
+  made->now = options_.now;
+  made->budget = options_.budget;
+  made->tails = tails_;
+  made->session_undurable_bytes_max = options_.session_undurable_bytes_max;
+  made->turns_queued_max = options_.turns_queued_max;
+  made->sliding_expiry = options_.sliding_expiry;
+  made->request_timeout = options_.request_timeout;
+  made->count_tokens = options_.count_tokens;
+  made->supervisor = supervisor_;
+  made->owner = caf::actor_cast<session_owner>(this);
+  made->sweeper = sweeper_;
+  made->journal = options_.journal;
+  environment_ = std::move(made);
+  ledger_ = std::make_shared<writer_ledger>();
+  ledger_->process = process;
+  start_writer();
+}
+
+/// Nothing of what is in memory may be trusted any more: the new owner may have written already.
+void directory::on_lost(const ownership_lost& news) {
+  if (!environment_ || environment_->process != news.process)
+    return;
+  spdlog::error("another process has taken over the sessions of this one; what is not durable is lost to it");
+  owned_.reset();
+  last_owned_.owned.reset();
+  last_owned_.newly.reset();
+  environment_ = nullptr;
+  send(sweeper_, news);
+  if (writer_) {
+    demonitor(writer_.address());
+    send_exit(writer_, caf::exit_reason::user_shutdown);
+    writer_ = nullptr;
+  }
+  writer_settled_ = false;
+  const error lost{error_code::not_owner, "another process owns this session", 1000ms};
+  for (auto& waiting : std::exchange(flushes_, {}))
+    reply(waiting.answer, result<flushed>(lost));
+  draining_.clear();
+  std::vector<session_key> dead;
+  for (auto& [key, entry] : residents_) {
+    if (entry.state == residence::draining)
+      dead.push_back(key.full());
+    else
+      send(entry.actor, session_call{session_disowned{}});
+  }
+  for (const auto& key : dead)
+    end_residence(key); // nobody's writes are waited for; what is held is answered not_owner
+}
+
+promise_of<await_ownership> directory::tell_ownership() {
+  auto answer = make_response_promise<result<shards_owned>>();
+  if (environment_)
+    reply(answer, result<shards_owned>(last_owned_));
+  else
+    awaiting_ownership_.push_back(answer);
+  return answer;
+}
+
+// --- the writer ------------------------------------------------------------------------------------------------------
+
+void directory::on_writer_ready() {
+  resends_under_way_ = residents_.size() + 1;
+  for (auto& [key, entry] : residents_)
+    request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, session_call{resend_undurable{writer_}})
+        .then([this, of = writer_.id()](resent) { resend_answered(of); },
+              [this, of = writer_.id()](const caf::error&) { resend_answered(of); });
+  resend_answered(writer_.id());
+}
+
+void directory::resend_answered(caf::actor_id of_writer) {
+  if (!writer_ || of_writer != writer_.id() || --resends_under_way_ > 0)
+    return;
+  writer_settled_ = true;
+  for (auto& waiting : std::exchange(flushes_, {}))
+    pass_barrier(std::move(waiting));
+  drain_further();
+}
+
+directory::flush_promise directory::flush_all() {
+  waiting_flush waiting{make_response_promise<result<flushed>>(), clock().now() + options_.request_timeout};
+  auto answer = waiting.answer;
+  if (writer_settled_)
+    pass_barrier(std::move(waiting));
+  else
+    flushes_.push_back(std::move(waiting));
+  return answer;
+}
+
+void directory::pass_barrier(waiting_flush waiting) {
+  request(writer_, options_.request_timeout + 1s, barrier{})
+      .then(
+          [this, waiting](const result<barrier_passed>& passed) mutable {
+            if (passed)
+              reply(waiting.answer, result<flushed>(flushed{passed->sessions_refused}));
+            else if (clock().now() < waiting.deadline)
+              flushes_.push_back(waiting); // the writer ended before its time was up: the next one answers it
+            else
+              reply(waiting.answer, result<flushed>(passed.failure()));
+          },
+          [this, waiting](const caf::error&) { flushes_.push_back(waiting); }); // the next writer answers it
+}
+
+void directory::expire_flushes(time_point now) {
+  std::erase_if(flushes_, [now](waiting_flush& waiting) {
+    if (waiting.deadline > now)
+      return false;
+    reply(waiting.answer, result<flushed>(error{error_code::database_unavailable,
+                                                "not everything became durable within the time allowed", 1000ms}));
+    return true;
+  });
+}
+
+promise_of<report_undurable> directory::collect_undurable() {
+  constexpr std::size_t sessions_max = 1000;
+  struct collecting {
+    promise_of<report_undurable> answer;
+    std::size_t missing = 1;
+    undurable_report report{};
+    void one_less() {
+      if (--missing == 0)
+        reply(answer, result<undurable_report>(std::move(report)));
+    }
+  };
+  auto all = std::make_shared<collecting>(collecting{make_response_promise<result<undurable_report>>()});
+  for (auto& [key, entry] : residents_) {
+    ++all->missing;
+    request(caf::actor_cast<caf::actor>(entry.actor), 1s, session_call{tell_undurable{}})
+        .then(
+            [all](const undurable_left& left) {
+              if (left.events > 0 && all->report.sessions.size() < sessions_max)
+                all->report.sessions.push_back(left);
+              all->one_less();
+            },
+            [all](const caf::error&) { all->one_less(); });
+  }
+  auto answer = all->answer;
+  all->one_less();
+  return answer;
+}
+
+// --- health ----------------------------------------------------------------------------------------------------------
+
+promise_of<get_health> directory::tell_health() {
+  auto answer = make_response_promise<result<service_health>>();
+  service_health health;
+  health.shards_owned = owned_.count();
+  health.sessions_resident = residents_.size();
+  health.sessions_refused = ledger_ ? ledger_->refused.size() : 0;
+  health.undurable_bytes = options_.budget->used_bytes();
+  health.undurable_bytes_max = options_.budget->bytes_max();
+  health.journal_on = static_cast<bool>(options_.journal);
+  request(ownership_, options_.request_timeout, get_ownership_status{})
+      .then(
+          [answer, health](const result<ownership_status>& status) mutable {
+            health.database_reachable = status && !status->failing_for;
+            if (status)
+              health.away_for = status->failing_for;
+            reply(answer, result<service_health>(health));
+          },
+          [answer, health](const caf::error&) mutable {
+            health.database_reachable = false;
+            reply(answer, result<service_health>(health));
+          });
+  return answer;
+}
+
+} // namespace colloquy::actors

@@ -1,0 +1,268 @@
+// A session's life: changed, shared, forked, expired, erased. See session.hpp for the rules.
+#include "actors/session_draft.hpp"
+
+#include "actors/session_checks.hpp"
+#include "actors/session_status.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+const error not_in_time{error_code::deadline_exceeded,
+                        "the change was not durable within the time allowed; it may still become so", 1000ms};
+
+} // namespace
+
+// --- changing --------------------------------------------------------------------------------------------------------
+
+void session::serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&) {
+  const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
+  auto& record = known_.record;
+  if (auto problem = check_update(request))
+    return refuse(*problem);
+  if (request.expected_version && *request.expected_version != record.version)
+    return refuse({error_code::precondition_failed, "the session is at version " + std::to_string(record.version) +
+                                                        ", not " + std::to_string(*request.expected_version)});
+  const auto bytes = status_event_bytes + (request.metadata ? request.metadata->size() : 0) +
+                     (request.title ? request.title->size() : 0);
+  auto reservation = byte_reservation::take(environment_->budget, bytes);
+  if (!reservation)
+    return refuse({error_code::overloaded, "too much is accepted and not yet durable", 20ms});
+
+  const bool changes_status = request.status && *request.status != record.status;
+  if (changes_status && *request.status != session_status::active)
+    end_running(turn_status::cancelled, /*starts_next=*/false); // before the status, as it happened
+  if (request.title)
+    record.title = request.title->empty() ? std::nullopt : std::move(request.title);
+  if (request.metadata)
+    record.metadata = std::move(*request.metadata);
+  if (request.expires_in) {
+    record.expires_in = *request.expires_in;
+    record.expires_at =
+        record.expires_in ? std::optional(environment_->now() + *record.expires_in) : std::optional<timestamp>{};
+  }
+  ++record.version;
+  record.updated_at = environment_->now();
+  auto writing = new_draft(std::move(reservation));
+  if (changes_status) {
+    record.status = *request.status;
+    add_status(writing, session_status_json(record.status), turn_id{});
+  }
+  writing.write->changed = std::make_shared<const session_record>(record);
+  writing.write->bytes += bytes;
+  const auto number = send_draft(std::move(writing));
+  if (changes_status && record.status != session_status::active)
+    if (auto problem = why_not_writable())
+      refuse_queue(*problem);
+  when_durable(
+      number,
+      [this, answer](const error* problem) mutable {
+        reply(answer, problem ? result<session_record>(*problem) : result<session_record>(known_.record));
+      },
+      not_in_time);
+}
+
+void session::serve(promise_of<set_participant>& answer, set_participant& request, const caf::actor_addr&) {
+  const auto refuse = [&](error why) { reply(answer, result<participant_list>(std::move(why))); };
+  if (!is_storable_name(request.user_id))
+    return refuse({error_code::invalid_request, "user_id must be valid UTF-8 without NUL, 1 to " +
+                                                    std::to_string(limits::name_chars_max) + " characters"});
+  if (request.user_id == known_.record.user_id)
+    return refuse({error_code::invalid_request, "\"" + request.user_id + "\" owns the session"});
+  auto& all = known_.participants;
+  auto at = std::lower_bound(all.begin(), all.end(), request.user_id,
+                             [](const participant& each, const std::string& id) { return each.user_id < id; });
+  const bool is_there = at != all.end() && at->user_id == request.user_id;
+  if (request.role && !is_there && all.size() >= limits::participants_max)
+    return refuse({error_code::invalid_request,
+                   "more than " + std::to_string(limits::participants_max) + " participants of one session"});
+  auto reservation = byte_reservation::take(environment_->budget, limits::event_overhead_bytes);
+  if (!reservation)
+    return refuse({error_code::overloaded, "too much is accepted and not yet durable", 20ms});
+  if (request.role && is_there)
+    at->role = *request.role;
+  else if (request.role)
+    all.insert(at, {request.user_id, *request.role});
+  else if (is_there)
+    all.erase(at);
+  auto writing = new_draft(std::move(reservation));
+  writing.write->participants.push_back({request.user_id, request.role});
+  writing.write->bytes = limits::event_overhead_bytes;
+  when_durable(
+      send_draft(std::move(writing)),
+      [this, answer](const error* problem) mutable {
+        reply(answer, problem ? result<participant_list>(*problem)
+                              : result<participant_list>(participant_list{known_.participants}));
+      },
+      not_in_time);
+}
+
+// --- forking ---------------------------------------------------------------------------------------------------------
+
+void session::serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&) {
+  if (!request.repeat)
+    return fork(answer, std::move(request));
+  const auto repeat = *request.repeat;
+  recall("fork", repeat, [this, answer, held = std::move(request)](recalled found) mutable {
+    if (!found)
+      return reply(answer, result<session_record>(found.failure()));
+    if (!*found)
+      return fork(std::move(answer), std::move(held));
+    answer.delegate(environment_->owner, get_session{{key_.tenant, (*found)->made}, held.as_user});
+  });
+}
+
+/// What is shared must be durable first: the other log refers to it.
+void session::fork(promise_of<fork_session> answer, fork_session request) {
+  const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
+  const auto at = request.at_offset;
+  if (at < 0 || at >= known_.record.next_offset)
+    return refuse({error_code::invalid_request, "at_offset is " + std::to_string(at) + "; the log has offsets 0 to " +
+                                                    std::to_string(known_.record.next_offset - 1)});
+  if (turn_runs() && at >= known_.last_turn->first_offset)
+    return refuse({error_code::turn_in_progress, "offset " + std::to_string(at) + " lies in or behind turn " +
+                                                     std::to_string(known_.last_turn->number) + ", which is running"});
+  if (at > known_.record.durable_offset)
+    return when_durable(
+        last_number_,
+        [this, answer, request](const error* problem) mutable {
+          if (problem)
+            reply(answer, result<session_record>(*problem));
+          else
+            fork(std::move(answer), std::move(request));
+        },
+        {error_code::deadline_exceeded, "what the fork is to share was not durable within the time allowed", 1000ms});
+  ++doing().others_under_way;
+  ask_database(db::find_fork_point(source(), at), "find_fork_point",
+               [this, answer, request](const db::unit_outcome& outcome) mutable {
+                 auto parent = db::decode_fork_point(outcome);
+                 if (!parent) {
+                   --doing().others_under_way;
+                   return reply(answer, result<session_record>(parent.failure()));
+                 }
+                 make_fork wanted;
+                 wanted.wanted = known_.record;
+                 wanted.wanted.external_id.reset();
+                 wanted.wanted.parent = key_.id;
+                 wanted.wanted.status = session_status::active;
+                 wanted.wanted.turn_count = wanted.wanted.total_tokens = 0;
+                 wanted.wanted.version = 1;
+                 wanted.parent = *parent;
+                 if (request.repeat)
+                   wanted.key = new_key("fork", *request.repeat);
+                 if (wanted.key)
+                   known_.key_hashes.insert(db::idempotency_hash("fork", wanted.key->key));
+                 this->request(environment_->owner, 2 * environment_->request_timeout, std::move(wanted))
+                     .then(
+                         [this, answer](result<session_record>& made) mutable {
+                           --doing().others_under_way;
+                           reply(answer, std::move(made));
+                         },
+                         [this, answer](const caf::error&) mutable {
+                           --doing().others_under_way;
+                           reply(answer,
+                                 result<session_record>(error{error_code::deadline_exceeded,
+                                                              "the fork was not made within the time allowed"}));
+                         });
+               });
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+bool session::is_overdue() const {
+  const auto& record = known_.record;
+  return record.status == session_status::expired || (record.expires_at && *record.expires_at <= environment_->now());
+}
+
+void session::take(expire_session&) {
+  if (phase_ == phase::awake && is_overdue() && known_.record.status != session_status::expired)
+    expire();
+}
+
+void session::expire() {
+  end_running(turn_status::cancelled, /*starts_next=*/false);
+  known_.record.status = session_status::expired;
+  auto writing = new_draft(byte_reservation::take(environment_->budget, status_event_bytes));
+  add_status(writing, session_status_json(session_status::expired), turn_id{});
+  writing.write->changed = std::make_shared<const session_record>(known_.record);
+  send_draft(std::move(writing));
+  const error expired{error_code::session_expired, "the session has expired"};
+  refuse_queue(expired);
+  end_all_listening(expired);
+}
+
+/// The last write hides it in the database, behind everything that is on its way; nothing is taken any more.
+void session::serve(promise_of<erase_session>& answer, erase_session&, const caf::actor_addr&) {
+  if (doing().others_under_way > 0)
+    return reply(answer, result<erased>(error{error_code::overloaded,
+                                              "the session is just being forked; erase it after that", 100ms}));
+  phase_ = phase::erasing;
+  const error gone{error_code::not_found, "no such session"};
+  if (auto granting = std::exchange(doing_->granting, std::nullopt))
+    doing_->turn_queue.push_front(std::move(granting->whose));
+  refuse_queue(gone);
+  for (auto& reader : std::exchange(doing_->readers, {}))
+    reply(reader.answer, result<event_page>(gone));
+  end_all_listening(gone);
+  environment_->tails->forget(known_.record.log);
+
+  auto writing = new_draft(nullptr); // it frees more than it takes
+  writing.write->erases = true;
+  writing.write->bytes = limits::event_overhead_bytes;
+  ++doing_->others_under_way;
+  const auto number = send_draft(std::move(writing));
+  auto is_answered = std::make_shared<bool>(false);
+  when_durable(
+      number,
+      [answer, is_answered](const error* problem) mutable {
+        if (problem && !std::exchange(*is_answered, true))
+          reply(answer, result<erased>(*problem));
+      },
+      {error_code::deadline_exceeded, "the erasure was not durable within the time allowed; it goes on", 1000ms});
+  // Whoever has been told that it takes longer: it goes on.
+  doing_->durable_waiters.push_back({number,
+                                     [this, answer, is_answered](const error* problem) mutable {
+                                       if (problem)
+                                         --doing().others_under_way;
+                                       else
+                                         carry_out_erasure(*is_answered ? promise_of<erase_session>{} : answer);
+                                     },
+                                     time_point::max(),
+                                     {}});
+}
+
+void session::carry_out_erasure(promise_of<erase_session> answer) {
+  const auto over = [this, answer](result<erased> outcome) {
+    reply(answer, std::move(outcome));
+    --doing().others_under_way;
+    finish({error_code::not_found, "no such session"});
+  };
+  const auto run = [this, over]() {
+    request(environment_->sweeper, environment_->request_timeout + pool_answer_margin, run_erasure{key_})
+        .then([over](result<erased>& outcome) { over(std::move(outcome)); },
+              [over](const caf::error&) {
+                over(error{error_code::deadline_exceeded, "the erasure takes longer; it goes on", 1000ms});
+              });
+  };
+  if (!environment_->journal)
+    return run();
+  request(environment_->journal, environment_->request_timeout, journal_erase{key_})
+      .then(
+          [run](result<journal_erased>& outcome) {
+            if (!outcome)
+              spdlog::error("the journal could not forget an erased session: {}", outcome.failure().message);
+            run();
+          },
+          [run](const caf::error&) {
+            spdlog::error("the journal did not say that it has forgotten an erased session");
+            run();
+          });
+}
+
+} // namespace colloquy::actors

@@ -1,0 +1,272 @@
+// What there is: histories and events, from memory as far as that goes back, else from the database. See session.hpp.
+#include "actors/session_history.hpp"
+
+#include "actors/session_checks.hpp"
+#include "db/session_queries.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::optional<error> check_limit(std::size_t limit) {
+  if (limit >= 1 && limit <= limits::page_events_max)
+    return std::nullopt;
+  return error{error_code::invalid_request, "limit is " + std::to_string(limit) + "; 1 to " +
+                                                std::to_string(limits::page_events_max) + " is allowed"};
+}
+
+std::size_t bytes_of(const std::vector<event>& events) {
+  std::size_t bytes = 0;
+  for (const auto& entry : events)
+    bytes += entry.data.size();
+  return bytes;
+}
+
+} // namespace
+
+void session::ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then) {
+  ++doing().reads_under_way;
+  run_unit unit{std::move(query)};
+  unit.tenant = key_.tenant.text();
+  unit.purpose = purpose;
+  unit.deadline = clock().now() + environment_->request_timeout;
+  unit.idempotent = true;
+  request(environment_->supervisor, environment_->request_timeout + pool_answer_margin, std::move(unit))
+      .then(
+          [this, then](const db::unit_outcome& outcome) {
+            --doing().reads_under_way;
+            then(outcome);
+          },
+          [this, then](const caf::error&) {
+            --doing().reads_under_way;
+            then({{}, db::db_failure{db::failure_kind::wait, "57014", "no answer within the time allowed"}});
+          });
+}
+
+db::log_source session::source() const {
+  return {key_.tenant, known_.record.log, known_.record.fork_offset.has_value()};
+}
+
+event_offset session::in_memory(event_blocks& blocks, event_offset wanted) const {
+  auto from = known_.record.next_offset;
+  auto tail = environment_->tails->read(known_.record.log, wanted);
+  if (tail && tail->next == from && !tail->blocks.empty()) {
+    blocks = std::move(tail->blocks);
+    from = blocks.front()->front().offset;
+  }
+  if (!doing_)
+    return from;
+  // What is not durable is in memory in any case.
+  event_blocks older;
+  for (auto at = doing_->undurable.rbegin(); at != doing_->undurable.rend(); ++at)
+    if ((*at)->events && (*at)->events->front().offset < from) {
+      older.push_back((*at)->events);
+      from = (*at)->events->front().offset;
+    }
+  blocks.insert(blocks.begin(), older.rbegin(), older.rend());
+  return from;
+}
+
+bool session::is_hidden(const event& entry) const {
+  return doing_ && !entry.turn.is_nil() &&
+         std::find(doing_->hidden_turns.begin(), doing_->hidden_turns.end(), entry.turn) != doing_->hidden_turns.end();
+}
+
+void session::serve(promise_of<get_session>& answer, get_session&, const caf::actor_addr&) {
+  extend_life();
+  reply(answer, result<session_record>(known_.record));
+}
+
+// --- messages --------------------------------------------------------------------------------------------------------
+
+void session::serve(promise_of<read_history>& answer, read_history& request, const caf::actor_addr&) {
+  const auto problem = request.token_budget ? check_token_budget(request.token_budget) : check_limit(request.limit);
+  if (problem)
+    return reply(answer, result<history_page>(*problem));
+  extend_life();
+  if (!request.token_budget)
+    return read_part(answer, request);
+  auto reading = std::make_shared<history_reading>();
+  reading->token_budget = request.token_budget;
+  reading->before = request.before;
+  reading->done = [answer](result<history_page> page) mutable { reply(answer, std::move(page)); };
+  read_newest(std::move(reading));
+}
+
+struct session::page_reading {
+  promise_of<read_history> answer;
+  history_order order;
+  event_offset after;  // moves up, reading upwards
+  event_offset before; // moves down, reading downwards
+  std::size_t limit;
+  history_page page{};
+
+  bool is_upwards() const { return order == history_order::ascending; }
+  /// False once the page is full.
+  bool take(const event& entry) {
+    if (page.messages.size() >= limit)
+      return false;
+    if (entry.kind == event_kind::message && entry.offset > after && entry.offset < before)
+      page.messages.push_back(entry);
+    return true;
+  }
+};
+
+void session::read_part(promise_of<read_history> answer, const read_history& request) {
+  page_reading reading{answer, request.order, request.after.value_or(-1),
+                       std::min(request.before.value_or(known_.record.next_offset), known_.record.next_offset),
+                       request.limit};
+  if (reading.is_upwards())
+    return read_upwards(std::make_shared<page_reading>(std::move(reading)));
+  event_blocks blocks;
+  const auto from = in_memory(blocks);
+  for (auto block = blocks.rbegin(); block != blocks.rend(); ++block)
+    for (auto entry = (*block)->rbegin(); entry != (*block)->rend(); ++entry)
+      if (!is_hidden(*entry))
+        reading.take(*entry);
+  reading.before = std::min(reading.before, from);
+  read_downwards(std::make_shared<page_reading>(std::move(reading)));
+}
+
+/// From the database up to what is in memory, then from there.
+void session::read_upwards(std::shared_ptr<page_reading> reading) {
+  event_blocks blocks;
+  const auto from = in_memory(blocks);
+  if (reading->after + 1 >= std::min(from, reading->before) || reading->page.messages.size() >= reading->limit) {
+    for (const auto& block : blocks)
+      for (const auto& entry : *block)
+        if (!is_hidden(entry))
+          reading->take(entry);
+    return finish_page(*reading);
+  }
+  db::log_part part;
+  part.after = reading->after;
+  part.before = std::min(from, reading->before);
+  part.limit = reading->limit - reading->page.messages.size();
+  part.only_messages = true;
+  ask_database(db::read_log(source(), part), "read_log", [this, reading, part](const db::unit_outcome& outcome) {
+    auto found = db::decode_log(outcome);
+    if (!found)
+      return reply(reading->answer, result<history_page>(found.failure()));
+    const bool is_cut = found->size() >= part.limit || bytes_of(*found) >= part.bytes_max;
+    for (auto& entry : *found)
+      reading->take(entry);
+    if (is_cut)
+      return finish_page(*reading);
+    reading->after = part.before - 1;
+    read_upwards(reading);
+  });
+}
+
+void session::read_downwards(std::shared_ptr<page_reading> reading) {
+  if (reading->before <= reading->after + 1 || reading->page.messages.size() >= reading->limit)
+    return finish_page(*reading);
+  db::log_part part;
+  part.after = reading->after;
+  part.before = reading->before;
+  part.limit = reading->limit - reading->page.messages.size();
+  part.newest_first = true;
+  part.only_messages = true;
+  ask_database(db::read_log(source(), part), "read_log", [this, reading](const db::unit_outcome& outcome) {
+    auto found = db::decode_log(outcome);
+    if (!found)
+      return reply(reading->answer, result<history_page>(found.failure()));
+    for (auto& entry : *found)
+      reading->take(entry);
+    finish_page(*reading);
+  });
+}
+
+/// Whether there is more is told from the messages' own numbers. What is hidden counts too, so that a last page may be
+/// empty.
+void session::finish_page(page_reading& reading) {
+  auto& page = reading.page;
+  if (!page.messages.empty()) {
+    const auto& last = page.messages.back();
+    page.next = last.offset;
+    const bool is_full = page.messages.size() >= reading.limit || bytes_of(page.messages) >= limits::page_bytes_max;
+    page.has_more =
+        is_full && (reading.is_upwards() ? last.messages < known_.messages && last.offset + 1 < reading.before
+                                         : last.messages > 1 && last.offset > reading.after + 1);
+  }
+  reply(reading.answer, result<history_page>(std::move(page)));
+}
+
+// --- durable events --------------------------------------------------------------------------------------------------
+
+void session::serve(promise_of<read_events>& answer, read_events& request, const caf::actor_addr&) {
+  auto problem = check_limit(request.limit);
+  if (!problem && (request.wait < 0s || request.wait > limits::events_wait_max))
+    problem = error{error_code::invalid_request, "wait is " + std::to_string(request.wait.count()) + " s; 0 to " +
+                                                     std::to_string(limits::events_wait_max.count()) + " is allowed"};
+  if (problem)
+    return reply(answer, result<event_page>(*problem));
+  extend_life();
+  const bool must_wait = request.after >= known_.record.durable_offset && request.wait > 0s;
+  if (!must_wait)
+    return read_durable(request.after, request.limit,
+                        [answer](result<event_page> page) mutable { reply(answer, std::move(page)); });
+  if (doing().readers.size() >= limits::durable_waiters_per_session_max)
+    return reply(answer,
+                 result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
+  const auto deadline = clock().now() + request.wait;
+  schedule_tick(deadline);
+  doing().readers.push_back({answer, std::move(request), deadline});
+}
+
+/// Those for whom there is something now, and those whose time is up.
+void session::answer_readers(time_point now) {
+  auto waiting = std::exchange(doing_->readers, {});
+  for (auto& each : waiting) {
+    if (each.request.after >= known_.record.durable_offset && each.deadline > now)
+      doing_->readers.push_back(std::move(each));
+    else
+      read_durable(each.request.after, each.request.limit,
+                   [answer = each.answer](result<event_page> page) mutable { reply(answer, std::move(page)); });
+  }
+}
+
+void session::read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then) {
+  const auto durable = known_.record.durable_offset;
+  event_blocks blocks;
+  const auto from = in_memory(blocks, after + 1);
+  event_page page;
+  page.read_through = std::max(after, durable);
+  if (after >= durable)
+    return then(std::move(page));
+  if (after + 1 >= from) {
+    std::size_t bytes = 0;
+    for (const auto& block : blocks)
+      for (const auto& entry : *block) {
+        if (entry.offset <= after || entry.offset > durable || is_hidden(entry))
+          continue;
+        if (page.events.size() >= limit || bytes >= limits::page_bytes_max) {
+          page.read_through = page.events.back().offset;
+          return then(std::move(page));
+        }
+        bytes += entry.data.size();
+        page.events.push_back(entry);
+      }
+    return then(std::move(page));
+  }
+  db::log_part part;
+  part.after = after;
+  part.before = durable + 1;
+  part.limit = limit;
+  ask_database(db::read_log(source(), part), "read_log", [part, durable, then](const db::unit_outcome& outcome) {
+    auto found = db::decode_log(outcome);
+    if (!found)
+      return then(found.failure());
+    event_page read;
+    read.events = std::move(found).value();
+    const bool is_cut = read.events.size() >= part.limit || bytes_of(read.events) >= part.bytes_max;
+    read.read_through = is_cut ? read.events.back().offset : durable;
+    then(std::move(read));
+  });
+}
+
+} // namespace colloquy::actors

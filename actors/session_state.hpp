@@ -1,0 +1,106 @@
+// What a session actor holds: what it knows while it is awake, and what is under way. The second is there only while
+// something is.
+#pragma once
+
+#include "actors/session_environment.hpp"
+#include "db/session_queries.hpp"
+
+#include <caf/actor_clock.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace colloquy::actors {
+
+/// What is known of a session that is awake, however idle.
+struct session_knowledge {
+  session_record record;
+  std::int64_t messages = 0; ///< in the log
+  std::optional<db::turn_row> last_turn{};
+  std::vector<participant> participants{};
+  std::unordered_set<std::int64_t> key_hashes{}; ///< of requests that may be repeated
+  bool knows_all_keys = false;                   ///< of the time that they are kept
+};
+
+/// Somebody who waits until a write is durable (or journaled), or refused, or until its time is up.
+struct write_waiter {
+  std::uint64_t number = 0;
+  std::function<void(const error* problem)> done;
+  caf::actor_clock::time_point deadline;
+  error when_late;
+};
+
+struct waiting_turn {
+  promise_of<start_turn> answer;
+  start_turn request;
+  caf::actor_addr asker{};
+  caf::actor_clock::time_point deadline;
+  std::vector<promise_of<start_turn>> repeats{}; ///< the same request again
+};
+
+/// A turn that is promised to somebody whose history is still being read. No other turn starts meanwhile.
+struct granting_turn {
+  waiting_turn whose;
+  event_offset read_before = 0;         ///< the history is read up to here
+  std::vector<db::event_block> since{}; ///< what was written after that
+};
+
+struct waiting_reader {
+  promise_of<read_events> answer;
+  read_events request;
+  caf::actor_clock::time_point deadline;
+};
+
+struct subscription {
+  subscription_id id = 0;
+  event_subscriber subscriber;
+  event_offset sent = -1;                                       ///< through here
+  event_offset taken = -1;                                      ///< through here
+  std::deque<std::pair<event_offset, std::size_t>> under_way{}; ///< what was sent: through where, how many bytes
+  std::size_t bytes_under_way = 0;
+  bool is_reading = false; ///< what is stored
+  turn_id delta_turn{};    ///< whose text so far it has got
+};
+
+/// Who asked for the session that is being made.
+struct making_session {
+  promise_of<create_session> answer;
+  caf::actor_clock::time_point deadline;
+};
+
+/// A journal's records, while the session wakes.
+struct replaying_session {
+  caf::typed_response_promise<result<replayed>> answer;
+  replay_writes records;
+};
+
+/// What is under way in a session.
+struct session_activity {
+  std::optional<replaying_session> replaying;
+  std::optional<making_session> making;
+  std::deque<db::session_write_ptr> undurable;
+  std::size_t undurable_bytes = 0;
+  std::deque<write_waiter> durable_waiters;   // by number, rising
+  std::deque<write_waiter> journaled_waiters; // by number, rising
+  std::deque<std::function<void()>> waiting;  // requests, while it wakes or reads its keys
+  std::deque<waiting_turn> turn_queue;
+  std::optional<granting_turn> granting;
+  std::vector<turn_id> hidden_turns; // rolled back while it is awake
+  caf::actor_addr holder{};          // of the running turn, if it ends with that
+  std::string delta_text;            // of the running turn, since its last message
+  bool delta_cut = false;
+  std::deque<waiting_reader> readers;
+  std::map<subscription_id, subscription> listeners;
+  std::optional<std::optional<event>> first_message; // of the log, once it was read; its data only if it is a system's
+  std::optional<std::int64_t> hidden_messages; // in the log, by turns that were rolled back; none: not counted yet
+  std::size_t reads_under_way = 0;
+  std::size_t others_under_way = 0; // forks, erasure: no sleep meanwhile
+};
+
+} // namespace colloquy::actors

@@ -1,0 +1,159 @@
+// Who listens to a session: what is stored, then what comes, with no gap and no repeat at the seam. See session.hpp.
+#include "actors/session.hpp"
+
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace colloquy::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Stored events go to a subscriber in pages of this size, the next one when the last but one is taken.
+constexpr std::size_t stored_page = 500;
+
+std::size_t bytes_of(const std::vector<event>& events) {
+  std::size_t bytes = 0;
+  for (const auto& entry : events)
+    bytes += entry.cost_bytes();
+  return bytes;
+}
+
+} // namespace
+
+void session::serve(promise_of<subscribe_events>& answer, subscribe_events& request, const caf::actor_addr&) {
+  const auto refuse = [&](error why) { reply(answer, result<subscribed>(std::move(why))); };
+  if (!request.subscriber)
+    return refuse({error_code::invalid_request, "a subscription needs a subscriber"});
+  if (request.after < -1)
+    return refuse(
+        {error_code::invalid_request, "after is " + std::to_string(request.after) + "; -1 or more is allowed"});
+  auto& listeners = doing().listeners;
+  if (listeners.size() >= limits::subscribers_per_session_max)
+    return refuse({error_code::overloaded,
+                   "more than " + std::to_string(limits::subscribers_per_session_max) + " listen to this session",
+                   1000ms});
+  const auto id = ++last_subscription_;
+  auto& made = listeners[id];
+  made.id = id;
+  made.subscriber = std::move(request.subscriber);
+  made.sent = made.taken = request.after;
+  monitor_once(caf::actor_cast<caf::actor_addr>(made.subscriber));
+  reply(answer, result<subscribed>(subscribed{id, known_.record.durable_offset}));
+  extend_life();
+  send_text_so_far(made);
+  feed_from_log(made);
+}
+
+void session::take(unsubscribe_events& request) {
+  if (doing_)
+    doing_->listeners.erase(request.subscription);
+}
+
+void session::take(events_taken& news) {
+  if (!doing_)
+    return;
+  auto at = doing_->listeners.find(news.subscription);
+  if (at == doing_->listeners.end())
+    return;
+  auto& to = at->second;
+  to.taken = std::clamp(news.through, to.taken, to.sent);
+  while (!to.under_way.empty() && to.under_way.front().first <= to.taken) {
+    to.bytes_under_way -= to.under_way.front().second;
+    to.under_way.pop_front();
+  }
+  feed_from_log(to);
+}
+
+/// What has just become durable, to all who have everything before it.
+void session::feed(const event_blocks& news) {
+  std::vector<subscription_id> all;
+  for (const auto& [id, to] : doing_->listeners)
+    all.push_back(id);
+  for (const auto id : all)
+    for (const auto& block : news) {
+      auto at = doing_->listeners.find(id);
+      if (at == doing_->listeners.end())
+        break; // it was too far behind
+      auto& to = at->second;
+      const auto last = block->back().offset;
+      if (!to.is_reading && to.sent + 1 >= block->front().offset && to.sent < last)
+        send_events(to, block, last);
+    }
+}
+
+/// What is stored, page by page, as fast as it is taken.
+void session::feed_from_log(subscription& to) {
+  if (to.is_reading || to.sent >= known_.record.durable_offset || to.under_way.size() > 1)
+    return;
+  to.is_reading = true;
+  read_durable(to.sent, stored_page, [this, id = to.id](result<event_page> page) {
+    if (!doing_)
+      return;
+    auto at = doing_->listeners.find(id);
+    if (at == doing_->listeners.end())
+      return;
+    auto& reader = at->second;
+    reader.is_reading = false;
+    if (!page)
+      return end_listening(id, page.failure());
+    auto block = std::make_shared<const std::vector<event>>(std::move(page->events));
+    const auto through = page->read_through;
+    if (through <= reader.sent)
+      return;
+    send_events(reader, block, through);
+    at = doing_->listeners.find(id);
+    if (at != doing_->listeners.end())
+      feed_from_log(at->second);
+  });
+}
+
+void session::send_events(subscription& to, const db::event_block& block, event_offset through) {
+  const auto bytes = bytes_of(*block);
+  to.sent = through;
+  to.under_way.emplace_back(through, bytes);
+  to.bytes_under_way += bytes;
+  send(to.subscriber, events_arrived{key_, to.id, block, through});
+  const auto behind = static_cast<std::size_t>(to.sent - to.taken);
+  // A page of what is stored may be larger than the bounds; who has not even taken the one before it is too slow.
+  if (to.under_way.size() > 2 &&
+      (behind > limits::subscriber_lag_events_max || to.bytes_under_way > limits::subscriber_lag_bytes_max))
+    end_listening(to.id,
+                  {error_code::overloaded, "the subscriber is too far behind; resume from the offset given", 100ms});
+}
+
+void session::end_listening(subscription_id id, const error& why) {
+  auto at = doing_->listeners.find(id);
+  if (at == doing_->listeners.end())
+    return;
+  send(at->second.subscriber, subscription_ended{key_, id, why, at->second.sent});
+  doing_->listeners.erase(at);
+}
+
+void session::end_all_listening(const error& why) {
+  while (!doing_->listeners.empty())
+    end_listening(doing_->listeners.begin()->first, why);
+}
+
+// --- parts of a reply ------------------------------------------------------------------------------------------------
+
+std::size_t session::pass_delta(const post_delta& delta) {
+  for (auto& [id, to] : doing_->listeners) {
+    if (to.delta_turn != delta.turn)
+      send_text_so_far(to);
+    to.delta_turn = delta.turn;
+    send(to.subscriber, delta_arrived{key_, id, delta.turn, delta.text, delta.data, false, false});
+  }
+  return doing_->listeners.size();
+}
+
+void session::send_text_so_far(subscription& to) {
+  if (!turn_runs() || doing_->delta_text.empty())
+    return;
+  to.delta_turn = known_.last_turn->id;
+  send(to.subscriber, delta_arrived{key_, to.id, to.delta_turn, doing_->delta_text, "{}", true, doing_->delta_cut});
+}
+
+} // namespace colloquy::actors
