@@ -49,6 +49,14 @@ struct fake_store {
   std::function<void(std::size_t)> notice = [](std::size_t) {};
 };
 
+/// What a replay never asks.
+template <class Request>
+auto unexpected() {
+  return [](const Request&) -> result<typename Request::reply> {
+    return error{error_code::internal, "this directory does not know of that"};
+  };
+}
+
 class fake_directory : public directory_actor::base {
 public:
   fake_directory(caf::actor_config& config, std::shared_ptr<fake_store> store)
@@ -71,7 +79,23 @@ public:
               store_->held.clear();
               answer.deliver(refused ? result<flushed>(*refused) : result<flushed>(flushed{}));
               return answer;
-            }};
+            },
+            unexpected<open_session>(),
+            unexpected<update_session>(),
+            unexpected<erase_session>(),
+            unexpected<erase_user>(),
+            unexpected<fork_session>(),
+            unexpected<list_sessions>(),
+            unexpected<set_participant>(),
+            unexpected<get_analytics>(),
+            unexpected<read_history>(),
+            unexpected<renew_turn>(),
+            unexpected<post_delta>(),
+            unexpected<list_turns>(),
+            unexpected<get_health>(),
+            unexpected<subscribe_events>(),
+            [](const events_taken&) {},
+            [](const unsubscribe_events&) {}};
   }
 
   void on_exit() override { swallowed_.clear(); }

@@ -15,7 +15,6 @@ namespace colloquy::test {
 
 struct stepped_service {
   explicit stepped_service(actors::directory_options options = {}) {
-    options.process = process_id::make();
     options.now = steps.clock();
     if (!options.budget)
       options.budget = std::make_shared<byte_budget>(std::size_t{64} << 20);
