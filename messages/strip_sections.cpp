@@ -165,7 +165,8 @@ event_offset newest_user_messages_from(std::span<const event> messages, std::siz
 }
 
 section_stripper::section_stripper(strip_rule rule)
-  : rule_(std::move(rule)) {}
+  : rule_(std::move(rule))
+  , least_bytes_(std::max(rule_.start.size() + rule_.end.size(), rule_.bytes_min)) {}
 
 result<section_stripper> section_stripper::make(strip_rule rule) {
   if (auto checked = check_marker("start", rule.start); !checked)
@@ -227,7 +228,8 @@ void section_stripper::add_cuts_of_text(std::string_view literal, std::string_vi
 
 void section_stripper::add_cuts_of_part(std::string_view part, std::string_view data, ranges& cuts) const {
   // Written, a text is never shorter; so a message of very many small parts costs little.
-  if (part.size() < least_bytes_)
+  constexpr std::string_view empty_part = R"({"type":"text","text":""})";
+  if (part.size() < empty_part.size() + least_bytes_)
     return;
   const auto members = split_object(part);
   if (!members || text_of(find_member(*members, "type")) != "text")

@@ -81,7 +81,7 @@ private:
   ranges find_sections(std::string_view text) const;
 
   strip_rule rule_;
-  std::size_t least_bytes_; ///< no section is smaller
+  std::size_t least_bytes_ = 0; ///< no section is smaller
 };
 
 } // namespace colloquy
