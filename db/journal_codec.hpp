@@ -1,0 +1,28 @@
+// A session's write as bytes for the local journal, and back. The journal may be read by a later version of the
+// program, so the first byte is the format's version; all the rest is fixed by it.
+//
+// Integers are little-endian and of fixed size, texts and lists have their length before them. A write has exactly one
+// encoding.
+#pragma once
+
+#include "db/batch.hpp"
+#include "messages/error.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace colloquy::db {
+
+inline constexpr std::uint8_t journal_codec_version = 1;
+
+/// All of it but `keeps`. An empty list of events is written as none.
+std::string encode_write(const session_write& write);
+
+/// Trusts nothing: every length, word and flag is checked; texts are what PostgreSQL can hold, offsets rise by one, a
+/// row that the write makes or changes is its session's, times and lifetimes lie in ranges that can be calculated with.
+/// What it accepts, encode_write() makes the same bytes of. Takes memory by the size of `bytes`, whatever they say.
+/// Errors: invalid_request, saying what is wrong and at which byte, without content.
+result<session_write> decode_write(std::string_view bytes);
+
+} // namespace colloquy::db
