@@ -78,6 +78,7 @@ private:
   template <class Request>
   void serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker);
   std::optional<error> why_not(access needed, const std::optional<std::string>& as_user) const;
+  // session_waking.cpp: how it begins
   void make(session_record wanted, std::optional<db::log_parent> parent, std::optional<db::remembered_key> key,
             std::size_t bytes, promise_of<create_session> answer);
   void wake();
@@ -103,11 +104,11 @@ private:
   void add_events(draft& to, std::vector<event_input>& events, turn_id turn, const std::optional<std::string>& author);
   void add_status(draft& to, std::string data, turn_id turn, const std::string& trace_id = {});
   void add_turn(draft& to, const db::turn_row& turn, const std::string& reason = {});
-  std::uint64_t send_draft(draft&& done);
+  std::uint64_t send_draft(draft&& finished);
   void send_write(db::session_write_ptr write);
   void extend_life();
-  void when_durable(std::uint64_t number, std::function<void(const error*)> done, error when_late);
-  void when_accepted(std::uint64_t number, std::function<void(const error*)> done);
+  void when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late);
+  void when_accepted(std::uint64_t number, std::function<void(const error*)> then);
   void on_written(std::uint64_t through);
   void answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem);
   void expire_waiters(std::deque<write_waiter>& waiters, time_point now);
@@ -125,8 +126,8 @@ private:
   void remember(draft& in, db::remembered_key key);
 
   // session_turns.cpp: whose turn it is
-  bool turn_runs() const { return known_.last_turn && known_.last_turn->status == turn_status::running; }
-  bool is_running(turn_id turn) const { return turn_runs() && known_.last_turn->id == turn; }
+  bool turn_runs() const { return known_->last_turn && known_->last_turn->status == turn_status::running; }
+  bool is_running(turn_id turn) const { return turn_runs() && known_->last_turn->id == turn; }
   void serve(promise_of<start_turn>& answer, start_turn& request, const caf::actor_addr& asker);
   void serve(promise_of<renew_turn>& answer, renew_turn& request, const caf::actor_addr&);
   void serve(promise_of<end_turn>& answer, end_turn& request, const caf::actor_addr&);
@@ -203,13 +204,16 @@ private:
   phase phase_;
   std::uint64_t last_number_ = 0;
   subscription_id last_subscription_ = 0;
-  session_knowledge known_;
+  std::unique_ptr<session_knowledge> known_; // null while nobody asks: then it is packed_
+  std::string packed_;
   std::unique_ptr<session_activity> doing_; // null while there is nothing to do
   std::unique_ptr<error> failure_;
   time_point ticks_at_ = time_point::max();
   bool learns_keys_ = false; // requests wait meanwhile, so that they stay in order
 
   session_activity& doing();
+  void unfold();
+  void fold();
 };
 
 } // namespace colloquy::actors

@@ -23,7 +23,7 @@ const error not_in_time{error_code::deadline_exceeded,
 
 void session::serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&) {
   const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
-  auto& record = known_.record;
+  auto& record = known_->record;
   if (auto problem = check_update(request))
     return refuse(*problem);
   if (request.expected_version && *request.expected_version != record.version)
@@ -63,7 +63,7 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
   when_durable(
       number,
       [this, answer](const error* problem) mutable {
-        reply(answer, problem ? result<session_record>(*problem) : result<session_record>(known_.record));
+        reply(answer, problem ? result<session_record>(*problem) : result<session_record>(known_->record));
       },
       not_in_time);
 }
@@ -73,9 +73,9 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
   if (!is_storable_name(request.user_id))
     return refuse({error_code::invalid_request, "user_id must be valid UTF-8 without NUL, 1 to " +
                                                     std::to_string(limits::name_chars_max) + " characters"});
-  if (request.user_id == known_.record.user_id)
+  if (request.user_id == known_->record.user_id)
     return refuse({error_code::invalid_request, "\"" + request.user_id + "\" owns the session"});
-  auto& all = known_.participants;
+  auto& all = known_->participants;
   auto at = std::lower_bound(all.begin(), all.end(), request.user_id,
                              [](const participant& each, const std::string& id) { return each.user_id < id; });
   const bool is_there = at != all.end() && at->user_id == request.user_id;
@@ -98,7 +98,7 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
       send_draft(std::move(writing)),
       [this, answer](const error* problem) mutable {
         reply(answer, problem ? result<participant_list>(*problem)
-                              : result<participant_list>(participant_list{known_.participants}));
+                              : result<participant_list>(participant_list{known_->participants}));
       },
       not_in_time);
 }
@@ -122,13 +122,13 @@ void session::serve(promise_of<fork_session>& answer, fork_session& request, con
 void session::fork(promise_of<fork_session> answer, fork_session request) {
   const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
   const auto at = request.at_offset;
-  if (at < 0 || at >= known_.record.next_offset)
+  if (at < 0 || at >= known_->record.next_offset)
     return refuse({error_code::invalid_request, "at_offset is " + std::to_string(at) + "; the log has offsets 0 to " +
-                                                    std::to_string(known_.record.next_offset - 1)});
-  if (turn_runs() && at >= known_.last_turn->first_offset)
+                                                    std::to_string(known_->record.next_offset - 1)});
+  if (turn_runs() && at >= known_->last_turn->first_offset)
     return refuse({error_code::turn_in_progress, "offset " + std::to_string(at) + " lies in or behind turn " +
-                                                     std::to_string(known_.last_turn->number) + ", which is running"});
-  if (at > known_.record.durable_offset)
+                                                     std::to_string(known_->last_turn->number) + ", which is running"});
+  if (at > known_->record.durable_offset)
     return when_durable(
         last_number_,
         [this, answer, request](const error* problem) mutable {
@@ -147,7 +147,7 @@ void session::fork(promise_of<fork_session> answer, fork_session request) {
                    return reply(answer, result<session_record>(parent.failure()));
                  }
                  make_fork wanted;
-                 wanted.wanted = known_.record;
+                 wanted.wanted = known_->record;
                  wanted.wanted.external_id.reset();
                  wanted.wanted.parent = key_.id;
                  wanted.wanted.status = session_status::active;
@@ -157,7 +157,7 @@ void session::fork(promise_of<fork_session> answer, fork_session request) {
                  if (request.repeat)
                    wanted.key = new_key("fork", *request.repeat);
                  if (wanted.key)
-                   known_.key_hashes.insert(db::idempotency_hash("fork", wanted.key->key));
+                   known_->key_hashes.insert(db::idempotency_hash("fork", wanted.key->key));
                  this->request(environment_->owner, 2 * environment_->request_timeout, std::move(wanted))
                      .then(
                          [this, answer](result<session_record>& made) mutable {
@@ -176,21 +176,21 @@ void session::fork(promise_of<fork_session> answer, fork_session request) {
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 bool session::is_overdue() const {
-  const auto& record = known_.record;
+  const auto& record = known_->record;
   return record.status == session_status::expired || (record.expires_at && *record.expires_at <= environment_->now());
 }
 
 void session::take(expire_session&) {
-  if (phase_ == phase::awake && is_overdue() && known_.record.status != session_status::expired)
+  if (phase_ == phase::awake && is_overdue() && known_->record.status != session_status::expired)
     expire();
 }
 
 void session::expire() {
   end_running(turn_status::cancelled, /*starts_next=*/false);
-  known_.record.status = session_status::expired;
+  known_->record.status = session_status::expired;
   auto writing = new_draft(byte_reservation::take(environment_->budget, status_event_bytes));
   add_status(writing, session_status_json(session_status::expired), turn_id{});
-  writing.write->changed = std::make_shared<const session_record>(known_.record);
+  writing.write->changed = std::make_shared<const session_record>(known_->record);
   send_draft(std::move(writing));
   const error expired{error_code::session_expired, "the session has expired"};
   refuse_queue(expired);
@@ -210,7 +210,7 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
   for (auto& reader : std::exchange(doing_->readers, {}))
     reply(reader.answer, result<event_page>(gone));
   end_all_listening(gone);
-  environment_->tails->forget(known_.record.log);
+  environment_->tails->forget(known_->record.log);
 
   auto writing = new_draft(nullptr); // it frees more than it takes
   writing.write->erases = true;

@@ -17,7 +17,7 @@ constexpr std::size_t page_max = 500;
 void session::read_newest(std::shared_ptr<history_reading> reading) {
   event_blocks blocks;
   const auto from = in_memory(blocks);
-  if (from == 0 || known_.messages == 0)
+  if (from == 0 || known_->messages == 0)
     return choose(std::move(reading), first_of(blocks));
   if (doing().first_message)
     return choose(std::move(reading), *doing().first_message);
@@ -50,11 +50,11 @@ void session::choose(std::shared_ptr<history_reading> reading, std::optional<eve
     bounds.messages_max = static_cast<std::int64_t>(limits::page_default);
   if (first && first->role != message_role::system)
     first.reset();
-  reading->window.emplace(bounds, turn_runs() ? known_.last_turn->id : turn_id{}, std::move(first),
+  reading->window.emplace(bounds, turn_runs() ? known_->last_turn->id : turn_id{}, std::move(first),
                           environment_->count_tokens);
   event_blocks blocks;
   auto below = in_memory(blocks);
-  const auto before = reading->before.value_or(known_.record.next_offset);
+  const auto before = reading->before.value_or(known_->record.next_offset);
   for (auto block = blocks.rbegin(); block != blocks.rend(); ++block)
     for (auto entry = (*block)->rbegin(); entry != (*block)->rend(); ++entry)
       if (entry->offset < before)
@@ -111,7 +111,7 @@ void session::count_trimmed(std::shared_ptr<history_reading> reading) {
   const bool is_whole = !reading->before;
   if (is_whole && doing().hidden_messages)
     return less_hidden(*doing().hidden_messages);
-  ask_database(db::count_hidden(source(), key_, reading->before.value_or(known_.record.next_offset) - 1),
+  ask_database(db::count_hidden(source(), key_, reading->before.value_or(known_->record.next_offset) - 1),
                "count_hidden", [this, reading, is_whole, less_hidden](const db::unit_outcome& outcome) mutable {
                  auto hidden = db::decode_count(outcome);
                  if (!hidden)

@@ -48,12 +48,12 @@ void session::ask_database(db::unit query, const char* purpose, std::function<vo
 }
 
 db::log_source session::source() const {
-  return {key_.tenant, known_.record.log, known_.record.fork_offset.has_value()};
+  return {key_.tenant, known_->record.log, known_->record.fork_offset.has_value()};
 }
 
 event_offset session::in_memory(event_blocks& blocks, event_offset wanted) const {
-  auto from = known_.record.next_offset;
-  auto tail = environment_->tails->read(known_.record.log, wanted);
+  auto from = known_->record.next_offset;
+  auto tail = environment_->tails->read(known_->record.log, wanted);
   if (tail && tail->next == from && !tail->blocks.empty()) {
     blocks = std::move(tail->blocks);
     from = blocks.front()->front().offset;
@@ -78,7 +78,7 @@ bool session::is_hidden(const event& entry) const {
 
 void session::serve(promise_of<get_session>& answer, get_session&, const caf::actor_addr&) {
   extend_life();
-  reply(answer, result<session_record>(known_.record));
+  reply(answer, result<session_record>(known_->record));
 }
 
 // --- messages --------------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ struct session::page_reading {
 
 void session::read_part(promise_of<read_history> answer, const read_history& request) {
   page_reading reading{answer, request.order, request.after.value_or(-1),
-                       std::min(request.before.value_or(known_.record.next_offset), known_.record.next_offset),
+                       std::min(request.before.value_or(known_->record.next_offset), known_->record.next_offset),
                        request.limit};
   if (reading.is_upwards())
     return read_upwards(std::make_shared<page_reading>(std::move(reading)));
@@ -190,7 +190,7 @@ void session::finish_page(page_reading& reading) {
     page.next = last.offset;
     const bool is_full = page.messages.size() >= reading.limit || bytes_of(page.messages) >= limits::page_bytes_max;
     page.has_more =
-        is_full && (reading.is_upwards() ? last.messages < known_.messages && last.offset + 1 < reading.before
+        is_full && (reading.is_upwards() ? last.messages < known_->messages && last.offset + 1 < reading.before
                                          : last.messages > 1 && last.offset > reading.after + 1);
   }
   reply(reading.answer, result<history_page>(std::move(page)));
@@ -206,7 +206,7 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
-  const bool must_wait = request.after >= known_.record.durable_offset && request.wait > 0s;
+  const bool must_wait = request.after >= known_->record.durable_offset && request.wait > 0s;
   if (!must_wait)
     return read_durable(request.after, request.limit,
                         [answer](result<event_page> page) mutable { reply(answer, std::move(page)); });
@@ -222,7 +222,7 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
 void session::answer_readers(time_point now) {
   auto waiting = std::exchange(doing_->readers, {});
   for (auto& each : waiting) {
-    if (each.request.after >= known_.record.durable_offset && each.deadline > now)
+    if (each.request.after >= known_->record.durable_offset && each.deadline > now)
       doing_->readers.push_back(std::move(each));
     else
       read_durable(each.request.after, each.request.limit,
@@ -231,7 +231,7 @@ void session::answer_readers(time_point now) {
 }
 
 void session::read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then) {
-  const auto durable = known_.record.durable_offset;
+  const auto durable = known_->record.durable_offset;
   event_blocks blocks;
   const auto from = in_memory(blocks, after + 1);
   event_page page;

@@ -25,12 +25,12 @@ void session::recall(const char* scope, const idempotency& repeat, std::function
   if (const auto* known = undurable_key(scope, repeat.key))
     return then(compare(*known, repeat));
   const auto hash = db::idempotency_hash(scope, repeat.key);
-  if (known_.knows_all_keys && !known_.key_hashes.contains(hash))
+  if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
     return then(std::optional<db::remembered_key>{});
-  if (known_.knows_all_keys || known_.key_hashes.size() >= hashes_max)
+  if (known_->knows_all_keys || known_->key_hashes.size() >= hashes_max)
     return look_up_key(scope, repeat, std::move(then));
   learn_keys([this, name = std::string(scope), repeat, hash, then = std::move(then)]() mutable {
-    if (known_.knows_all_keys && !known_.key_hashes.contains(hash))
+    if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
       return then(std::optional<db::remembered_key>{});
     look_up_key(name, repeat, std::move(then));
   });
@@ -59,8 +59,8 @@ void session::learn_keys(std::function<void()> then) {
                [this, then = std::move(then)](const db::unit_outcome& outcome) {
                  learns_keys_ = false;
                  if (auto hashes = db::decode_key_hashes(outcome)) {
-                   known_.knows_all_keys = hashes->size() < hashes_max;
-                   known_.key_hashes.insert(hashes->begin(), hashes->end());
+                   known_->knows_all_keys = hashes->size() < hashes_max;
+                   known_->key_hashes.insert(hashes->begin(), hashes->end());
                  }
                  then();
                  run_waiting();
@@ -92,9 +92,9 @@ db::remembered_key session::new_key(const char* scope, const idempotency& repeat
 }
 
 void session::remember(draft& in, db::remembered_key key) {
-  known_.key_hashes.insert(db::idempotency_hash(key.scope, key.key));
-  if (known_.key_hashes.size() > hashes_max)
-    known_.knows_all_keys = false;
+  known_->key_hashes.insert(db::idempotency_hash(key.scope, key.key));
+  if (known_->key_hashes.size() > hashes_max)
+    known_->knows_all_keys = false;
   in.write->key = std::move(key);
 }
 

@@ -36,8 +36,8 @@ bool session::remake() {
   const auto& first = *doing_->replaying->records.writes.front();
   if (!first.row)
     return false;
-  known_.record = *first.row;
-  known_.messages = first.parent ? first.parent->messages : 0;
+  known_->record = *first.row;
+  known_->messages = first.parent ? first.parent->messages : 0;
   write_again(first);
   doing_->replaying->records.writes.erase(doing_->replaying->records.writes.begin());
   return true;
@@ -67,14 +67,14 @@ bool session::is_there(const db::session_write& write) const {
   if (write.row)
     return true;
   if (write.events)
-    return write.events->back().offset < known_.record.next_offset;
+    return write.events->back().offset < known_->record.next_offset;
   if (write.changed)
-    return write.changed->version < known_.record.version;
+    return write.changed->version < known_->record.version;
   return false; // what may be done twice
 }
 
 bool session::continues(const db::session_write& write) const {
-  return !write.events || write.events->front().offset == known_.record.next_offset;
+  return !write.events || write.events->front().offset == known_->record.next_offset;
 }
 
 void session::write_again(const db::session_write& write) {
@@ -85,7 +85,7 @@ void session::write_again(const db::session_write& write) {
   copy = write;
   copy.number = number;
   copy.keeps = std::move(keeps);
-  auto& record = known_.record;
+  auto& record = known_->record;
   if (write.changed) {
     const auto next = record.next_offset;
     const auto durable = record.durable_offset;
@@ -100,14 +100,14 @@ void session::write_again(const db::session_write& write) {
   record.turn_count += write.turns_counted;
   record.total_tokens += write.tokens_counted;
   if (!write.turns.empty())
-    known_.last_turn = write.turns.back();
+    known_->last_turn = write.turns.back();
   if (write.events) {
     record.next_offset = write.events->back().offset + 1;
-    known_.messages = write.events->back().messages;
+    known_->messages = write.events->back().messages;
     environment_->tails->append(record.log, write.events);
   }
   if (write.key)
-    known_.knows_all_keys = false;
+    known_->knows_all_keys = false;
   send_write(std::move(again.write));
 }
 

@@ -30,13 +30,13 @@ void session::serve(promise_of<renew_turn>& answer, renew_turn& request, const c
   if (!reservation)
     return reply(answer,
                  result<turn_record>(error{error_code::overloaded, "too much is accepted and not yet durable", 20ms}));
-  known_.last_turn->lease_expires_at = environment_->now() + request.lease;
+  known_->last_turn->lease_expires_at = environment_->now() + request.lease;
   auto writing = new_draft(std::move(reservation)); // so that it outlives a clean restart
-  writing.write->turns.push_back(*known_.last_turn);
+  writing.write->turns.push_back(*known_->last_turn);
   writing.write->bytes = limits::event_overhead_bytes;
   const auto number = send_draft(std::move(writing));
   extend_life();
-  when_accepted(number, [answer, turn = turn_record(*known_.last_turn)](const error* problem) mutable {
+  when_accepted(number, [answer, turn = turn_record(*known_->last_turn)](const error* problem) mutable {
     reply(answer, problem ? result<turn_record>(*problem) : result<turn_record>(std::move(turn)));
   });
 }
@@ -46,7 +46,7 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
   const bool counted = request.outcome == turn_status::completed || request.outcome == turn_status::failed;
   if (!counted && request.outcome != turn_status::cancelled)
     return refuse({error_code::invalid_request, "a turn ends as completed, failed or cancelled"});
-  if (auto problem = check_usage(request.usage.value_or(token_usage{}), known_.record.total_tokens))
+  if (auto problem = check_usage(request.usage.value_or(token_usage{}), known_->record.total_tokens))
     return refuse(*problem);
   if (auto problem = check_reason(request.reason))
     return refuse(*problem);
@@ -58,10 +58,10 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     waited.ended_at = environment_->now();
     return reply(answer, result<turn_record>(waited));
   }
-  if (known_.last_turn && known_.last_turn->id == request.turn && known_.last_turn->status == request.outcome)
-    return reply(answer, result<turn_record>(*known_.last_turn)); // asked again
+  if (known_->last_turn && known_->last_turn->id == request.turn && known_->last_turn->status == request.outcome)
+    return reply(answer, result<turn_record>(*known_->last_turn)); // asked again
   if (!is_running(request.turn)) {
-    if (known_.last_turn && known_.last_turn->id == request.turn)
+    if (known_->last_turn && known_->last_turn->id == request.turn)
       return refuse(turn_is_lost);
     // An older one: asked again, perhaps.
     return ask_database(db::read_turn(key_, request.turn), "read_turn",
@@ -83,7 +83,7 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
   const auto usage = counted ? std::optional(request.usage.value_or(token_usage{})) : std::nullopt;
   const auto number = write_end(std::move(writing), request.outcome, usage, request.reason);
   extend_life();
-  when_accepted(number, [answer, turn = turn_record(*known_.last_turn)](const error* problem) mutable {
+  when_accepted(number, [answer, turn = turn_record(*known_->last_turn)](const error* problem) mutable {
     reply(answer, problem ? result<turn_record>(*problem) : result<turn_record>(std::move(turn)));
   });
   start_next();
@@ -94,9 +94,9 @@ void session::end_running(turn_status how, bool starts_next) {
   if (!turn_runs())
     return;
   if (how == turn_status::rolled_back) {
-    doing().hidden_turns.push_back(known_.last_turn->id);
+    doing().hidden_turns.push_back(known_->last_turn->id);
     doing().hidden_messages.reset();
-    environment_->tails->forget(known_.record.log); // who reads it later must not need to know of this
+    environment_->tails->forget(known_->record.log); // who reads it later must not need to know of this
   }
   // It must be written down whatever the budget says: without it nobody else's turn could start.
   auto reservation = byte_reservation::take(environment_->budget, status_event_bytes);
@@ -107,7 +107,7 @@ void session::end_running(turn_status how, bool starts_next) {
 
 std::uint64_t session::write_end(draft writing, turn_status how, const std::optional<token_usage>& usage,
                                  const std::string& reason) {
-  auto& turn = *known_.last_turn;
+  auto& turn = *known_->last_turn;
   turn.status = how;
   turn.ended_at = environment_->now();
   turn.lease_expires_at.reset();
@@ -117,8 +117,8 @@ std::uint64_t session::write_end(draft writing, turn_status how, const std::opti
     const auto tokens = usage ? usage->input_tokens + usage->output_tokens : 0;
     writing.write->turns_counted = 1;
     writing.write->tokens_counted = tokens;
-    ++known_.record.turn_count;
-    known_.record.total_tokens += tokens;
+    ++known_->record.turn_count;
+    known_->record.total_tokens += tokens;
   }
   forget_deltas();
   doing().holder = {};
@@ -154,8 +154,9 @@ void session::refuse_queue(const error& why) {
 }
 
 void session::check_turns(time_point now) {
-  if (turn_runs() && known_.last_turn->lease_expires_at && *known_.last_turn->lease_expires_at <= environment_->now()) {
-    spdlog::info("turn {} of session {} of tenant {} is lost: its lease ran out", known_.last_turn->number,
+  if (turn_runs() && known_->last_turn->lease_expires_at &&
+      *known_->last_turn->lease_expires_at <= environment_->now()) {
+    spdlog::info("turn {} of session {} of tenant {} is lost: its lease ran out", known_->last_turn->number,
                  key_.id.to_string(), key_.tenant.text());
     end_running(turn_status::lost);
   }
@@ -172,7 +173,7 @@ void session::check_turns(time_point now) {
     }
   }
   for (auto& each : late)
-    answer_all(each, result<granted_turn>(turn_in_progress(turn_runs() ? known_.last_turn->number : 0)));
+    answer_all(each, result<granted_turn>(turn_in_progress(turn_runs() ? known_->last_turn->number : 0)));
 }
 
 // --- parts of a reply ------------------------------------------------------------------------------------------------
@@ -219,11 +220,11 @@ void session::serve(promise_of<list_turns>& answer, list_turns& request, const c
                  turn_page page;
                  page.turns = std::move(found).value();
                  // What is accepted and not yet there: at most the last turn in a newer state.
-                 if (known_.last_turn && known_.last_turn->number < before) {
-                   if (!page.turns.empty() && page.turns.front().number == known_.last_turn->number)
-                     page.turns.front() = *known_.last_turn;
-                   else if (page.turns.empty() || page.turns.front().number < known_.last_turn->number)
-                     page.turns.insert(page.turns.begin(), *known_.last_turn);
+                 if (known_->last_turn && known_->last_turn->number < before) {
+                   if (!page.turns.empty() && page.turns.front().number == known_->last_turn->number)
+                     page.turns.front() = *known_->last_turn;
+                   else if (page.turns.empty() || page.turns.front().number < known_->last_turn->number)
+                     page.turns.insert(page.turns.begin(), *known_->last_turn);
                  }
                  if (page.turns.size() > limit)
                    page.turns.resize(limit);

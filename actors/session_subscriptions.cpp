@@ -41,7 +41,7 @@ void session::serve(promise_of<subscribe_events>& answer, subscribe_events& requ
   made.subscriber = std::move(request.subscriber);
   made.sent = made.taken = request.after;
   monitor_once(caf::actor_cast<caf::actor_addr>(made.subscriber));
-  reply(answer, result<subscribed>(subscribed{id, known_.record.durable_offset}));
+  reply(answer, result<subscribed>(subscribed{id, known_->record.durable_offset}));
   extend_life();
   send_text_so_far(made);
   feed_from_log(made);
@@ -86,7 +86,7 @@ void session::feed(const event_blocks& news) {
 
 /// What is stored, page by page, as fast as it is taken.
 void session::feed_from_log(subscription& to) {
-  if (to.is_reading || to.sent >= known_.record.durable_offset || to.under_way.size() > 1)
+  if (to.is_reading || to.sent >= known_->record.durable_offset || to.under_way.size() > 1)
     return;
   to.is_reading = true;
   read_durable(to.sent, stored_page, [this, id = to.id](result<event_page> page) {
@@ -152,7 +152,7 @@ std::size_t session::pass_delta(const post_delta& delta) {
 void session::send_text_so_far(subscription& to) {
   if (!turn_runs() || doing_->delta_text.empty())
     return;
-  to.delta_turn = known_.last_turn->id;
+  to.delta_turn = known_->last_turn->id;
   send(to.subscriber, delta_arrived{key_, to.id, to.delta_turn, doing_->delta_text, "{}", true, doing_->delta_cut});
 }
 

@@ -69,8 +69,8 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
     };
     read_newest(std::move(reading));
   };
-  if (known_.last_turn && known_.last_turn->id == known.turn)
-    return with_history(*known_.last_turn);
+  if (known_->last_turn && known_->last_turn->id == known.turn)
+    return with_history(*known_->last_turn);
   ask_database(db::read_turn(key_, known.turn), "read_turn",
                [answer, with_history](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_turns(outcome);
@@ -91,7 +91,7 @@ void session::enqueue(waiting_turn waiting) {
   const bool is_taken = turn_runs() || doing().granting;
   const auto policy = waiting.request.policy;
   if (is_taken && policy == turn_policy::reject)
-    return refuse(turn_in_progress(turn_runs() ? known_.last_turn->number : 0));
+    return refuse(turn_in_progress(turn_runs() ? known_->last_turn->number : 0));
   if (is_taken && policy == turn_policy::enqueue && queue.size() >= environment_->turns_queued_max)
     return refuse({error_code::overloaded,
                    "more than " + std::to_string(environment_->turns_queued_max) + " requests wait for their turn",
@@ -108,7 +108,7 @@ void session::enqueue(waiting_turn waiting) {
       return end_running(policy == turn_policy::interrupt ? turn_status::interrupted : turn_status::rolled_back);
   } else {
     if (is_taken && waiting.request.wait == 0s)
-      return refuse(turn_in_progress(turn_runs() ? known_.last_turn->number : 0));
+      return refuse(turn_in_progress(turn_runs() ? known_->last_turn->number : 0));
     schedule_tick(waiting.deadline);
     queue.push_back(std::move(waiting));
   }
@@ -119,7 +119,7 @@ void session::enqueue(waiting_turn waiting) {
 void session::start_next() {
   if (phase_ != phase::awake || !doing_ || turn_runs() || doing_->granting || doing_->turn_queue.empty())
     return;
-  granting_turn next{std::move(doing_->turn_queue.front()), known_.record.next_offset};
+  granting_turn next{std::move(doing_->turn_queue.front()), known_->record.next_offset};
   doing_->turn_queue.pop_front();
   auto reading = std::make_shared<history_reading>();
   reading->token_budget = next.whose.request.token_budget;
@@ -151,19 +151,19 @@ void session::grant(waiting_turn whose, history_page history) {
   const auto now = environment_->now();
   db::turn_row turn;
   turn.id = request.id.value_or(turn_id::make());
-  turn.number = known_.last_turn ? known_.last_turn->number + 1 : 1;
+  turn.number = known_->last_turn ? known_->last_turn->number + 1 : 1;
   turn.trace_id = std::move(request.trace_id);
   turn.started_at = now;
   turn.lease_expires_at = now + request.lease;
   turn.granted_by = environment_->process;
-  turn.first_offset = known_.record.next_offset;
-  known_.last_turn = turn;
+  turn.first_offset = known_->record.next_offset;
+  known_->last_turn = turn;
   forget_deltas();
 
   auto writing = new_draft(std::move(reservation).value());
   add_status(writing, turn_status_json(turn, {}), turn.id, turn.trace_id);
   add_events(writing, request.events, turn.id, request.as_user);
-  writing.write->turns.push_back(*known_.last_turn); // with what it has written
+  writing.write->turns.push_back(*known_->last_turn); // with what it has written
   if (request.repeat) {
     auto key = new_key("turn", *request.repeat);
     key.turn = turn.id;

@@ -17,9 +17,9 @@ constexpr auto overload_retry = 20ms;
 } // namespace
 
 std::optional<error> session::why_not_writable() const {
-  if (known_.record.status != session_status::active)
+  if (known_->record.status != session_status::active)
     return error{error_code::session_not_active,
-                 "the session is " + std::string(to_string(known_.record.status)) + "; it takes no writes"};
+                 "the session is " + std::string(to_string(known_->record.status)) + "; it takes no writes"};
   return std::nullopt;
 }
 
@@ -55,7 +55,7 @@ session::draft session::new_draft(std::shared_ptr<const byte_reservation> reserv
   draft made;
   made.write = std::make_shared<db::session_write>();
   made.write->session = key_;
-  made.write->log = known_.record.log;
+  made.write->log = known_->record.log;
   made.write->number = ++last_number_;
   made.write->keeps = std::move(reservation);
   return made;
@@ -63,14 +63,14 @@ session::draft session::new_draft(std::shared_ptr<const byte_reservation> reserv
 
 void session::add_event(draft& to, event_input&& input, turn_id turn) {
   event entry{std::move(input)};
-  entry.offset = known_.record.next_offset++;
+  entry.offset = known_->record.next_offset++;
   entry.created_at = environment_->now();
   entry.turn = turn;
   if (entry.kind == event_kind::message)
-    ++known_.messages;
-  entry.messages = known_.messages;
+    ++known_->messages;
+  entry.messages = known_->messages;
   if (is_running(turn) && entry.kind == event_kind::message)
-    ++known_.last_turn->messages;
+    ++known_->last_turn->messages;
   to.write->bytes += entry.cost_bytes();
   to.events.push_back(std::move(entry));
 }
@@ -100,17 +100,17 @@ void session::add_turn(draft& to, const db::turn_row& turn, const std::string& r
   to.write->turns.push_back(turn);
 }
 
-std::uint64_t session::send_draft(draft&& done) {
-  auto& write = *done.write;
-  if (!done.events.empty()) {
-    auto block = std::make_shared<const std::vector<event>>(std::move(done.events));
+std::uint64_t session::send_draft(draft&& finished) {
+  auto& write = *finished.write;
+  if (!finished.events.empty()) {
+    auto block = std::make_shared<const std::vector<event>>(std::move(finished.events));
     environment_->tails->append(write.log, block);
     if (doing().granting)
       doing().granting->since.push_back(block);
     write.events = std::move(block);
   }
   const auto number = write.number;
-  send_write(std::move(done.write));
+  send_write(std::move(finished.write));
   return number;
 }
 
@@ -126,7 +126,7 @@ void session::send_write(db::session_write_ptr write) {
 /// Each use may push the expiry away. It is written down when it has moved by a twentieth, so that a busy session does
 /// not write its row each time.
 void session::extend_life() {
-  auto& record = known_.record;
+  auto& record = known_->record;
   if (!environment_->sliding_expiry || !record.expires_in || !record.expires_at || phase_ != phase::awake)
     return;
   const auto wanted = environment_->now() + *record.expires_in;
@@ -144,30 +144,30 @@ void session::extend_life() {
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-void session::when_durable(std::uint64_t number, std::function<void(const error*)> done, error when_late) {
+void session::when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late) {
   const auto deadline = clock().now() + environment_->request_timeout;
-  doing().durable_waiters.push_back({number, std::move(done), deadline, std::move(when_late)});
+  doing().durable_waiters.push_back({number, std::move(then), deadline, std::move(when_late)});
   schedule_tick(deadline);
 }
 
 /// At once; or, with a journal, when that has it.
-void session::when_accepted(std::uint64_t number, std::function<void(const error*)> done) {
+void session::when_accepted(std::uint64_t number, std::function<void(const error*)> then) {
   if (!environment_->journal)
-    return done(nullptr);
+    return then(nullptr);
   const auto deadline = clock().now() + environment_->request_timeout;
   doing().journaled_waiters.push_back(
-      {number, std::move(done), deadline,
+      {number, std::move(then), deadline,
        error{error_code::deadline_exceeded, "the journal did not have it within the time allowed; it stays accepted"}});
   schedule_tick(deadline);
 }
 
 void session::answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem) {
-  std::vector<write_waiter> done;
+  std::vector<write_waiter> over;
   while (!waiters.empty() && waiters.front().number <= through) {
-    done.push_back(std::move(waiters.front()));
+    over.push_back(std::move(waiters.front()));
     waiters.pop_front();
   }
-  for (auto& each : done) // they may wait for more
+  for (auto& each : over) // they may wait for more
     each.done(problem);
 }
 
@@ -193,7 +193,7 @@ void session::on_written(std::uint64_t through) {
     const auto& write = *doing_->undurable.front();
     doing_->undurable_bytes -= write.bytes;
     if (write.events) {
-      known_.record.durable_offset = write.events->back().offset;
+      known_->record.durable_offset = write.events->back().offset;
       news.push_back(write.events);
     }
     doing_->undurable.pop_front();
@@ -268,7 +268,7 @@ void session::serve(promise_of<append_events>& answer, append_events& request, c
       return append(answer, held);
     const auto& known = **found;
     appended first{known.first_offset, static_cast<std::size_t>(known.count), held.wanted};
-    const bool is_durable = known.first_offset + known.count - 1 <= known_.record.durable_offset;
+    const bool is_durable = known.first_offset + known.count - 1 <= known_->record.durable_offset;
     if (held.wanted == durability::accepted || is_durable)
       return reply(answer, result<appended>(first));
     when_durable(
@@ -293,7 +293,7 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
   if (waits && doing().durable_waiters.size() >= limits::durable_waiters_per_session_max)
     return refuse({error_code::overloaded, "too many wait for this session's durability", overload_retry});
 
-  const appended reached{known_.record.next_offset, request.events.size(), request.wanted};
+  const appended reached{known_->record.next_offset, request.events.size(), request.wanted};
   auto writing = new_draft(std::move(reservation).value());
   add_events(writing, request.events, request.turn.value_or(turn_id{}), request.as_user);
   if (request.repeat) {

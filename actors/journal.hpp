@@ -1,0 +1,169 @@
+// The journal: has on local disk what sessions have accepted and PostgreSQL has not got yet, so that it survives the
+// death of the process.
+//
+// Accepts
+//   journal_write    (no reply) answered to the listener by journaled, or by journal_refused if it cannot be written
+//                    now; then it is kept in mind and written as soon as it can be, and journaled comes after all.
+//   journal_durable  (no reply) the records are removed with the next commit, or removal_delay later.
+//   journal_process  (no reply) noted with every record from now on.
+//   journal_erase -> journal_erased when nothing of the session is left in any file. Errors: those of the file; then it
+//                    is tried again until it is done, whether anybody waits or not.
+//   read_journal  -> journal_page   what the last process left; a record that cannot be decoded goes to the quarantine.
+//   journal_forget -> journal_forgotten, quarantine -> quarantined   for those records; on disk when answered.
+//   get_journal_status -> journal_status
+//   flush_journal -> journal_flushed  when all that came before is on disk or refused.
+// Ordering: a session's writes are on disk in the order in which they came, without a gap: while an earlier one is
+//   refused, none that is later is acknowledged. `journaled` comes once a session and commit, its numbers rising.
+// Grouping: it is event-based and has a thread of its own (detached), where the disk may block it. The first write of a
+//   group sends journal_commit to the back of the own mailbox; when that is its turn, everything that came while the
+//   last commit was under way has been taken, and goes to disk together, up to group_records_max and group_bytes_max.
+//   No timer, so a lone write does not wait for others. A loop that receives and blocks would do the same, but could
+//   not answer requests by promises, nor run on stepped time.
+// Bounds: bytes_max of what is on disk and about to be. A write past it is refused, and written when others have become
+//   durable. Those that are refused are not copied: what is kept in mind is what the session keeps anyway.
+// A failing disk: all that wait are refused, and for retry_delay nobody else is tried. Then again, the oldest first.
+// State it owns: the file; per session what of it is where.
+// Death: told to end, it takes what is in its mailbox, commits it, closes the file, and answers who waits. Killed, it
+//   loses what it has not acknowledged.
+#pragma once
+
+#include "actors/journal_interface.hpp"
+#include "db/journal_file.hpp"
+
+#include <caf/actor_clock.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace colloquy::actors {
+
+/// To itself: write what there is.
+struct journal_commit {};
+/// To itself: something is due that no write has brought about.
+struct journal_tick {};
+/// To itself, behind what is in the mailbox: end.
+struct journal_end {
+  caf::exit_reason why = caf::exit_reason::user_shutdown;
+};
+
+} // namespace colloquy::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_commit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_end)
+
+namespace colloquy::actors {
+
+struct journal_options {
+  db::journal_origin origin{}; ///< until journal_process says another
+  std::size_t bytes_max = std::size_t{256} << 20;
+  std::size_t group_records_max = 4096;
+  std::size_t group_bytes_max = std::size_t{4} << 20;
+  std::chrono::milliseconds retry_delay{1000};
+  std::chrono::milliseconds removal_delay{1000};
+  wall_clock now = system_time;
+};
+
+using journal_internal =
+    journal_actor::extend<caf::reacts_to<journal_commit>, caf::reacts_to<journal_tick>, caf::reacts_to<journal_end>>;
+
+class journal : public journal_internal::base {
+public:
+  journal(caf::actor_config& config, db::journal_file file, journal_options options);
+
+  behavior_type make_behavior() override;
+  void on_exit() override;
+
+private:
+  using time_point = caf::actor_clock::time_point;
+  template <class Request>
+  using promise_of = caf::typed_response_promise<result<typename Request::reply>>;
+
+  struct stored { // on disk
+    std::uint64_t number = 0;
+    db::journal_place place;
+  };
+  struct refused { // in mind, to be written as soon as that is possible
+    db::session_write_ptr write;
+    caf::actor_addr listener;
+  };
+  struct session_state { // of the session actor that wrote last
+    caf::actor_id actor = 0;
+    std::uint64_t durable_through = 0;
+    std::size_t pending = 0; // of its writes in the group
+    std::deque<stored> on_disk;
+    std::deque<refused> waiting;
+
+    bool is_empty() const { return pending == 0 && on_disk.empty() && waiting.empty(); }
+  };
+  struct pending_write { // of the group
+    db::session_write_ptr write;
+    caf::actor_addr listener;
+    db::journal_entry entry;
+  };
+  struct erasure {
+    session_key session;
+    promise_of<journal_erase> answer;
+  };
+
+  void take(const journal_write& request);
+  void take(const journal_durable& news);
+  promise_of<journal_erase> take(const journal_erase& request);
+  result<journal_page> take(const read_journal& request);
+  result<journal_forgotten> take(const journal_forget& request);
+  result<quarantined> take(const quarantine& request);
+  result<journal_status> status() const;
+  void on_tick();
+  void end(caf::exit_reason why);
+
+  session_state& state_of(const journal_write& request);
+  void forget_if_empty(const session_key& session);
+  void add_to_group(session_state& state, db::session_write_ptr write, caf::actor_addr listener);
+  bool has_room_for(const db::session_write& write) const;
+  bool is_group_full() const;
+  void commit_soon();
+  void commit();
+  void write_group();
+  void drop_durable_from_group();
+  void on_group_written(const std::vector<db::journal_place>& places);
+  void on_group_failed(const error& why);
+  void write_waiting();
+  void remove_in_portions();
+  void refuse(session_state& state, db::session_write_ptr write, caf::actor_addr listener, const error& why);
+  void tell(const caf::actor_addr& listener, session_call news);
+  void drop_from_group(const session_key& session);
+  void carry_out_erasures();
+  result<journal_record> decode(db::journal_row row) const;
+  void note_failure(const error& why);
+  void schedule_tick(std::chrono::milliseconds after);
+
+  std::optional<db::journal_file> file_; // until the end
+  const journal_options options_;
+  db::journal_origin origin_;
+  std::unordered_map<session_key, session_state> sessions_;
+  std::vector<pending_write> group_;
+  std::size_t group_bytes_ = 0;
+  std::vector<db::journal_place> removals_;
+  std::vector<erasure> erasures_;
+  std::size_t waiting_ = 0;
+  bool commit_is_due_ = false;
+  bool tick_is_due_ = false;
+  std::optional<error> failing_; // since the last try
+  time_point retry_at_{};
+  error last_error_;
+  std::optional<timestamp> last_error_at_;
+};
+
+/// On a thread of its own. The file is the journal's from now on.
+journal_actor spawn_journal(caf::actor_system& system, db::journal_file file, journal_options options);
+
+} // namespace colloquy::actors

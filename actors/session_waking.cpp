@@ -1,0 +1,161 @@
+// How a session begins: made, or woken. See session.hpp for the rules.
+#include "actors/session.hpp"
+
+#include "actors/session_checks.hpp"
+#include "db/session_queries.hpp"
+
+#include <utility>
+
+namespace colloquy::actors {
+
+using namespace std::chrono_literals;
+
+// --- making ----------------------------------------------------------------------------------------------------------
+
+void session::take(create_session& request) {
+  auto answer = make_response_promise<result<session_record>>();
+  if (auto problem = check_creation(request)) {
+    reply(answer, result<session_record>(*problem));
+    return finish(*problem);
+  }
+  const auto bytes = creation_bytes(request);
+  session_record wanted;
+  wanted.user_id = std::move(request.user_id);
+  wanted.agent_id = std::move(request.agent_id);
+  wanted.external_id = std::move(request.external_id);
+  if (request.title && !request.title->empty()) // an empty one is none
+    wanted.title = std::move(request.title);
+  wanted.metadata = std::move(request.metadata);
+  wanted.expires_in = request.expires_in;
+  std::optional<db::remembered_key> key;
+  if (request.repeat) {
+    key = new_key("create", *request.repeat);
+    key->made = key_.id;
+  }
+  make(std::move(wanted), std::nullopt, std::move(key), bytes, std::move(answer));
+}
+
+void session::take(make_fork& request) {
+  auto answer = make_response_promise<result<session_record>>();
+  if (request.key)
+    request.key->made = key_.id;
+  make(std::move(request.wanted), request.parent, std::move(request.key), limits::event_overhead_bytes,
+       std::move(answer));
+}
+
+void session::make(session_record wanted, std::optional<db::log_parent> parent, std::optional<db::remembered_key> key,
+                   std::size_t bytes, promise_of<create_session> answer) {
+  if (phase_ != phase::making || last_number_ > 0)
+    return reply(answer, result<session_record>(error{error_code::internal, "the session is made already"}));
+  auto reservation = byte_reservation::take(environment_->budget, bytes);
+  if (!reservation) {
+    const error full{error_code::overloaded, "too much is accepted and not yet durable", 20ms};
+    reply(answer, result<session_record>(full));
+    return finish(full);
+  }
+  auto& record = known_->record = std::move(wanted);
+  record.key = key_;
+  record.log = log_id{key_.id.bytes};
+  record.created_at = record.updated_at = environment_->now();
+  if (record.expires_in)
+    record.expires_at = record.created_at + *record.expires_in;
+  if (parent) {
+    record.fork_offset = parent->offset;
+    record.durable_offset = parent->offset;
+    record.next_offset = parent->offset + 1;
+    known_->messages = parent->messages;
+  }
+  known_->knows_all_keys = true;
+
+  auto write = std::make_shared<db::session_write>();
+  write->session = key_;
+  write->log = record.log;
+  write->number = ++last_number_;
+  write->row = std::make_shared<const session_record>(record);
+  write->parent = parent;
+  write->key = std::move(key);
+  write->bytes = bytes;
+  write->keeps = std::move(reservation);
+  const auto deadline = clock().now() + environment_->request_timeout;
+  doing().making = making_session{std::move(answer), deadline};
+  schedule_tick(deadline);
+  send_write(std::move(write));
+}
+
+/// What becomes of a session that is being made and whose row was not made, or perhaps not.
+void session::take(creation_outcome& outcome) {
+  if (phase_ != phase::making)
+    return;
+  doing().undurable.clear();
+  doing().undurable_bytes = 0;
+  if (!outcome.certain) // the batch committed, but whether with our row the lost answer would have said
+    return wake();
+  finish(name_is_taken());
+}
+
+error session::name_is_taken() const {
+  return {error_code::conflict, "external_id \"" + known_->record.external_id.value_or("") + "\" is taken"};
+}
+
+// --- waking ----------------------------------------------------------------------------------------------------------
+
+void session::wake() {
+  ask_database(db::read_session(key_), "read_session", [this](const db::unit_outcome& outcome) { on_stored(outcome); });
+}
+
+void session::on_stored(const db::unit_outcome& outcome) {
+  if (phase_ != phase::waking && phase_ != phase::making)
+    return;
+  auto stored = db::decode_session(key_, outcome);
+  const bool is_making = doing_ && doing_->making;
+  if (!stored && is_making && stored.failure().code == error_code::not_found)
+    return finish(name_is_taken()); // the batch that had the row committed, so only this can have kept it out
+  if (!stored && stored.failure().code == error_code::not_found && remake()) {
+    replay_waiting();
+    return close_lost_turn(false);
+  }
+  if (!stored)
+    return finish(stored.failure()); // a later request may find it
+  known_->record = std::move(stored->record);
+  known_->messages = stored->messages;
+  known_->last_turn = std::move(stored->last_turn);
+  known_->participants = std::move(stored->participants);
+  const bool lease_goes_on =
+      turn_runs() && (stored->granter_ended_cleanly || known_->last_turn->granted_by == environment_->process);
+  replay_waiting();
+  close_lost_turn(lease_goes_on);
+}
+
+void session::close_lost_turn(bool lease_goes_on) {
+  wake_up();
+  if (turn_runs() && !lease_goes_on)
+    end_running(turn_status::lost);
+}
+
+void session::wake_up() {
+  phase_ = phase::awake;
+  if (doing_ && doing_->making)
+    std::exchange(doing_->making, std::nullopt)->answer.deliver(result<session_record>(known_->record));
+  if (turn_runs() && known_->last_turn->lease_expires_at)
+    schedule_tick(clock().now() + tick_max);
+  run_waiting();
+}
+
+void session::run_waiting() {
+  if (!doing_)
+    return;
+  auto work = std::exchange(doing_->waiting, {});
+  while (!work.empty()) {
+    if (learns_keys_) { // one of them has to look something up: the others keep their order behind it
+      for (auto& later : doing().waiting)
+        work.push_back(std::move(later));
+      doing().waiting = std::move(work);
+      return;
+    }
+    auto request = std::move(work.front());
+    work.pop_front();
+    request();
+  }
+}
+
+} // namespace colloquy::actors
