@@ -13,9 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What was under way is forgotten when nothing has been for this long; deadlines are looked at as often at most.
-constexpr auto tick_max = 1000ms;
-
 const error no_such_session{error_code::not_found, "no such session"};
 const error disowned{error_code::not_owner, "another process owns this session", 1000ms};
 

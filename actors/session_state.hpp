@@ -18,6 +18,9 @@
 
 namespace colloquy::actors {
 
+/// What was under way is forgotten when nothing has been for this long; a running turn's lease is looked at as often.
+inline constexpr std::chrono::milliseconds tick_max{1000};
+
 /// What is known of a session that is awake, however idle.
 struct session_knowledge {
   session_record record;
