@@ -51,6 +51,9 @@ std::int64_t to_postgres_us(timestamp value) noexcept {
 
 } // namespace
 
+std::string encode_bool(bool value) {
+  return std::string(1, value ? '\1' : '\0');
+}
 std::string encode_int2(std::int16_t value) {
   return encode(static_cast<std::uint16_t>(value));
 }
@@ -69,6 +72,9 @@ std::string encode_timestamp(timestamp value) {
   return encode_int8(to_postgres_us(value));
 }
 
+bool decode_bool(std::string_view bytes) noexcept {
+  return bytes[0] != '\0';
+}
 std::int16_t decode_int2(std::string_view bytes) noexcept {
   return static_cast<std::int16_t>(load<std::uint16_t>(bytes.data()));
 }

@@ -18,6 +18,7 @@ namespace colloquy::db {
 /// Type OIDs are fixed in PostgreSQL's catalog (pg_type.dat).
 using oid = std::uint32_t;
 namespace oids {
+inline constexpr oid boolean = 16;
 inline constexpr oid bytea = 17;
 inline constexpr oid int8 = 20;
 inline constexpr oid int2 = 21;
@@ -32,6 +33,7 @@ inline constexpr oid uuid = 2950;
 inline constexpr oid uuid_array = 2951;
 } // namespace oids
 
+std::string encode_bool(bool value);
 std::string encode_int2(std::int16_t value);
 std::string encode_int4(std::int32_t value);
 std::string encode_int8(std::int64_t value);
@@ -39,6 +41,7 @@ std::string encode_uuid(const uuid_bytes& value);
 std::string encode_timestamp(timestamp value);
 
 /// Undefined unless the bytes have the type's length. The timestamp 'infinity' is the last there is.
+bool decode_bool(std::string_view bytes) noexcept;
 std::int16_t decode_int2(std::string_view bytes) noexcept;
 std::int32_t decode_int4(std::string_view bytes) noexcept;
 std::int64_t decode_int8(std::string_view bytes) noexcept;

@@ -70,7 +70,7 @@ session_write_ptr make_write(const session_key& key) {
   write->number = 1;
   write->row = std::move(row);
   write->bytes = first.cost_bytes();
-  write->events.push_back(std::move(first));
+  write->events = std::make_shared<const std::vector<event>>(1, std::move(first));
   return write;
 }
 

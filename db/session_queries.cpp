@@ -1,140 +1,82 @@
 #include "db/session_queries.hpp"
 
+#include "db/row_reader.hpp"
+
+#include <algorithm>
+
 namespace colloquy::db {
 namespace {
 
 constexpr oid set_tenants_types[] = {oids::text};
 constexpr statement set_tenants{"set_tenants", "SELECT set_config('colloquy.tenants', $1, true)", set_tenants_types};
 
-constexpr oid read_session_types[] = {oids::text, oids::uuid};
+constexpr oid of_session_types[] = {oids::text, oids::uuid};
 constexpr statement read_session_statement{
     "read_session",
-    "SELECT s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.status, s.created_at, s.updated_at, "
-    "s.expires_at,"
-    " s.turn_count, s.total_tokens, s.version, s.metadata::text,"
-    " coalesce((SELECT e.\"offset\" FROM events AS e WHERE e.tenant_id = s.tenant_id AND e.log_id = s.log_id"
-    " ORDER BY e.\"offset\" DESC LIMIT 1), -1) AS last_offset,"
-    " t.number, t.id, t.status, t.trace_id, t.started_at, t.ended_at, t.input_tokens, t.output_tokens"
-    " FROM sessions AS s LEFT JOIN LATERAL"
-    " (SELECT * FROM turns AS t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id"
+    "SELECT " COLLOQUY_RECORD_COLUMNS ", coalesce(e.messages, f.messages, 0),"
+    " ARRAY(SELECT p.user_id FROM participants AS p WHERE p.tenant_id = s.tenant_id AND p.session_id = s.id"
+    " ORDER BY p.user_id),"
+    " ARRAY(SELECT p.role FROM participants AS p WHERE p.tenant_id = s.tenant_id AND p.session_id = s.id"
+    " ORDER BY p.user_id),"
+    " EXISTS (SELECT FROM processes AS p WHERE p.process_id = t.process_id AND p.ended_at IS NOT NULL),"
+    " " COLLOQUY_TURN_COLUMNS " FROM sessions AS s" COLLOQUY_LAST_EVENT
+    " LEFT JOIN logs AS f ON s.parent_id IS NOT NULL AND f.tenant_id = s.tenant_id AND f.id = s.log_id"
+    " LEFT JOIN LATERAL (SELECT * FROM turns AS t WHERE t.tenant_id = s.tenant_id AND t.session_id = s.id"
     " ORDER BY t.number DESC LIMIT 1) AS t ON true"
     " WHERE s.tenant_id = $1 AND s.id = $2",
-    read_session_types};
+    of_session_types};
 
-constexpr oid session_exists_types[] = {oids::text, oids::uuid};
-constexpr statement session_exists{"session_exists", "SELECT 1 FROM sessions WHERE tenant_id = $1 AND id = $2",
-                                   session_exists_types};
+constexpr oid find_session_types[] = {oids::text, oids::text};
+constexpr statement find_session_statement{
+    "find_session", "SELECT id FROM sessions WHERE tenant_id = $1 AND external_id = $2", find_session_types};
 
-constexpr oid read_log_types[] = {oids::text, oids::uuid, oids::int8, oids::int8};
-constexpr statement read_log_statement{
-    "read_log",
-    "SELECT e.\"offset\", e.created_at, e.kind, e.role, e.turn_id, e.tokens, e.tool_call_id, e.tool_call_ids, e.source,"
-    " e.trace_id, e.data"
-    " FROM events AS e WHERE e.tenant_id = $1"
-    " AND e.log_id = (SELECT s.log_id FROM sessions AS s WHERE s.tenant_id = $1 AND s.id = $2)"
-    " AND e.\"offset\" > $3 ORDER BY e.\"offset\" LIMIT $4",
-    read_log_types};
+constexpr oid read_turns_types[] = {oids::text, oids::uuid, oids::int8, oids::int8};
+constexpr statement read_turns_statement{"read_turns",
+                                         "SELECT " COLLOQUY_TURN_COLUMNS
+                                         " FROM turns AS t WHERE t.tenant_id = $1 AND t.session_id = $2"
+                                         " AND t.number < $3 ORDER BY t.number DESC LIMIT $4",
+                                         read_turns_types};
+
+constexpr oid read_turn_types[] = {oids::text, oids::uuid, oids::uuid};
+constexpr statement read_turn_statement{"read_turn",
+                                        "SELECT " COLLOQUY_TURN_COLUMNS
+                                        " FROM turns AS t WHERE t.tenant_id = $1 AND t.session_id = $2 AND t.id = $3",
+                                        read_turn_types};
+
+constexpr oid find_key_types[] = {oids::text, oids::uuid, oids::text, oids::text};
+constexpr statement find_key_statement{
+    "find_key",
+    "SELECT scope, key, fingerprint, first_offset, count, turn_id, made_session_id, created_at FROM idempotency_keys"
+    " WHERE tenant_id = $1 AND session_id = $2 AND scope = $3 AND key = $4",
+    find_key_types};
+
+constexpr oid read_keys_types[] = {oids::text, oids::uuid, oids::timestamptz, oids::int8};
+constexpr statement read_keys_statement{
+    "read_keys",
+    "SELECT scope, key FROM idempotency_keys WHERE tenant_id = $1 AND session_id = $2 AND created_at > $3"
+    " ORDER BY created_at DESC LIMIT $4",
+    read_keys_types};
 
 constexpr statement check_service_statement{
     "check_service", "SELECT (SELECT count(*) FROM sessions WHERE false), current_tenants()", {}};
 
-/// Walks the columns of one row from left to right.
-class row_reader {
-public:
-  row_reader(const rows& from, int row)
-    : rows_(from)
-    , row_(row) {}
-
-  bool next_is_null() const { return rows_.is_null(row_, column_); }
-  void skip() { ++column_; }
-  std::string_view bytes() { return rows_.get(row_, column_++); }
-  std::string text() { return std::string(bytes()); }
-  std::int32_t int4() { return decode_int4(bytes()); }
-  std::int64_t int8() { return decode_int8(bytes()); }
-  uuid_bytes uuid() { return decode_uuid(bytes()); }
-  timestamp time() { return decode_timestamp(bytes()); }
-
-  std::optional<std::string> optional_text() {
-    if (next_is_null())
-      return skip(), std::nullopt;
-    return text();
-  }
-  std::optional<timestamp> optional_time() {
-    if (next_is_null())
-      return skip(), std::nullopt;
-    return time();
-  }
-
-private:
-  const rows& rows_;
-  int row_;
-  int column_ = 0;
-};
-
-std::optional<turn_record> read_turn(row_reader& row) {
-  if (row.next_is_null())
-    return std::nullopt;
-  turn_record turn;
-  turn.number = row.int8();
-  turn.id = turn_id{row.uuid()};
-  turn.status = parse_turn_status(row.bytes()).value_or(turn_status::lost);
-  turn.trace_id = row.optional_text().value_or("");
-  turn.started_at = row.time();
-  turn.ended_at = row.optional_time();
-  if (!row.next_is_null()) {
-    token_usage usage;
-    usage.input_tokens = row.int8();
-    usage.output_tokens = row.int8();
-    turn.usage = usage;
-  }
-  return turn;
-}
-
-event read_event(row_reader row) {
-  event entry;
-  entry.offset = row.int8();
-  entry.created_at = row.time();
-  entry.kind = parse_event_kind(row.bytes()).value_or(event_kind::custom);
-  entry.role = parse_message_role(row.optional_text().value_or("")).value_or(message_role::none);
-  if (row.next_is_null())
-    row.skip();
-  else
-    entry.turn = turn_id{row.uuid()};
-  if (row.next_is_null())
-    row.skip();
-  else
-    entry.tokens = row.int4();
-  entry.tool_call_id = row.optional_text().value_or("");
-  if (row.next_is_null())
-    row.skip();
-  else
-    entry.tool_call_ids = decode_text_array(row.bytes()).value_or(std::vector<std::string>{});
-  entry.source = row.optional_text().value_or("");
-  entry.trace_id = row.optional_text().value_or("");
-  entry.data = row.text();
-  return entry;
-}
-
-error no_such_session() {
-  return {error_code::not_found, "no such session"};
+std::vector<participant> read_participants(row_reader& row) {
+  const auto users = decode_text_array(row.bytes()).value_or(std::vector<std::string>{});
+  const auto roles = decode_text_array(row.bytes()).value_or(std::vector<std::string>{});
+  std::vector<participant> found;
+  for (std::size_t i = 0; i < std::min(users.size(), roles.size()); ++i)
+    found.push_back({users[i], parse_participant_role(roles[i]).value_or(participant_role::reader)});
+  return found;
 }
 
 } // namespace
 
-unit read_session(const session_key& key) {
-  return {
-      {{&set_tenants, {key.tenant.text()}}, {&read_session_statement, {key.tenant.text(), encode_uuid(key.id.bytes)}}}};
+statement_call tenant_call(const tenant_id& tenant) {
+  return {&set_tenants, {tenant.text()}};
 }
 
-result<stored_session> decode_session(const session_key& key, const unit_outcome& outcome) {
-  if (outcome.failure)
-    return to_error(*outcome.failure);
-  const auto& found = outcome.results.back();
-  if (found.count() == 0)
-    return no_such_session();
-  row_reader row(found, 0);
-  stored_session stored;
-  auto& record = stored.record;
+session_record read_record(const session_key& key, row_reader& row) {
+  session_record record;
   record.key = key;
   record.log = log_id{row.uuid()};
   record.user_id = row.text();
@@ -149,31 +91,145 @@ result<stored_session> decode_session(const session_key& key, const unit_outcome
   record.total_tokens = row.int8();
   record.version = row.int8();
   record.metadata = row.text();
+  if (auto parent = row.optional_uuid())
+    record.parent = session_id{*parent};
+  record.fork_offset = row.optional_int8();
   record.durable_offset = row.int8();
   record.next_offset = record.durable_offset + 1;
-  stored.last_turn = read_turn(row);
+  return record;
+}
+
+turn_row read_turn_row(row_reader& row) {
+  turn_row turn;
+  turn.number = row.int8();
+  turn.id = turn_id{row.uuid()};
+  turn.status = parse_turn_status(row.bytes()).value_or(turn_status::lost);
+  turn.trace_id = row.optional_text().value_or("");
+  turn.started_at = row.time();
+  turn.ended_at = row.optional_time();
+  turn.lease_expires_at = row.optional_time();
+  const auto input = row.optional_int8();
+  const auto output = row.optional_int8();
+  if (input)
+    turn.usage = token_usage{*input, output.value_or(0)};
+  turn.granted_by = row.id<process_id>();
+  turn.first_offset = row.optional_int8().value_or(0);
+  turn.messages = row.optional_int8().value_or(0);
+  return turn;
+}
+
+unit read_session(const session_key& key) {
+  return {{tenant_call(key.tenant), {&read_session_statement, {key.tenant.text(), encode_uuid(key.id.bytes)}}}};
+}
+
+result<stored_session> decode_session(const session_key& key, const unit_outcome& outcome) {
+  if (outcome.failure)
+    return to_error(*outcome.failure);
+  const auto& found = outcome.results.back();
+  if (found.count() == 0)
+    return error{error_code::not_found, "no such session"};
+  row_reader row(found, 0);
+  stored_session stored;
+  stored.record = read_record(key, row);
+  stored.messages = row.int8();
+  stored.participants = read_participants(row);
+  stored.granter_ended_cleanly = row.boolean();
+  if (!row.next_is_null())
+    stored.last_turn = read_turn_row(row);
   return stored;
 }
 
-unit read_log(const session_key& key, event_offset after, std::size_t limit) {
-  const auto session = encode_uuid(key.id.bytes);
-  return {{{&set_tenants, {key.tenant.text()}},
-           {&session_exists, {key.tenant.text(), session}},
-           {&read_log_statement,
-            {key.tenant.text(), session, encode_int8(after), encode_int8(static_cast<std::int64_t>(limit))}}}};
+unit find_session(const tenant_id& tenant, const std::string& external_id) {
+  return {{tenant_call(tenant), {&find_session_statement, {tenant.text(), external_id}}}};
 }
 
-result<std::vector<event>> decode_log(const unit_outcome& outcome) {
+result<std::optional<session_id>> decode_found(const unit_outcome& outcome) {
   if (outcome.failure)
     return to_error(*outcome.failure);
-  if (outcome.results[1].count() == 0)
-    return no_such_session();
   const auto& found = outcome.results.back();
-  std::vector<event> events;
-  events.reserve(static_cast<std::size_t>(found.count()));
+  if (found.count() == 0)
+    return std::optional<session_id>{};
+  return std::optional(session_id{decode_uuid(found.get(0, 0))});
+}
+
+unit read_turns(const session_key& key, std::int64_t before, std::size_t limit) {
+  return {{tenant_call(key.tenant),
+           {&read_turns_statement,
+            {key.tenant.text(), encode_uuid(key.id.bytes), encode_int8(before),
+             encode_int8(static_cast<std::int64_t>(limit))}}}};
+}
+
+unit read_turn(const session_key& key, turn_id turn) {
+  return {{tenant_call(key.tenant),
+           {&read_turn_statement, {key.tenant.text(), encode_uuid(key.id.bytes), encode_uuid(turn.bytes)}}}};
+}
+
+result<std::vector<turn_record>> decode_turns(const unit_outcome& outcome) {
+  if (outcome.failure)
+    return to_error(*outcome.failure);
+  const auto& found = outcome.results.back();
+  std::vector<turn_record> turns;
+  for (int i = 0; i < found.count(); ++i) {
+    row_reader row(found, i);
+    turns.push_back(read_turn_row(row));
+  }
+  return turns;
+}
+
+unit find_key(const tenant_id& tenant, session_id session, const std::string& scope, const std::string& key) {
+  return {{tenant_call(tenant), {&find_key_statement, {tenant.text(), encode_uuid(session.bytes), scope, key}}}};
+}
+
+result<std::optional<remembered_key>> decode_key(const unit_outcome& outcome) {
+  if (outcome.failure)
+    return to_error(*outcome.failure);
+  const auto& found = outcome.results.back();
+  if (found.count() == 0)
+    return std::optional<remembered_key>{};
+  row_reader row(found, 0);
+  remembered_key key;
+  key.scope = row.text();
+  key.key = row.text();
+  key.fingerprint = row.text();
+  key.first_offset = row.optional_int8().value_or(-1);
+  key.count = row.int8();
+  key.turn = row.id<turn_id>();
+  key.made = row.id<session_id>();
+  key.made_at = row.time();
+  return std::optional(std::move(key));
+}
+
+unit read_key_hashes(const session_key& key, timestamp after, std::size_t limit) {
+  return {{tenant_call(key.tenant),
+           {&read_keys_statement,
+            {key.tenant.text(), encode_uuid(key.id.bytes), encode_timestamp(after),
+             encode_int8(static_cast<std::int64_t>(limit))}}}};
+}
+
+result<std::vector<std::int64_t>> decode_key_hashes(const unit_outcome& outcome) {
+  if (outcome.failure)
+    return to_error(*outcome.failure);
+  const auto& found = outcome.results.back();
+  std::vector<std::int64_t> hashes;
+  hashes.reserve(static_cast<std::size_t>(found.count()));
   for (int i = 0; i < found.count(); ++i)
-    events.push_back(read_event(row_reader(found, i)));
-  return events;
+    hashes.push_back(idempotency_hash(found.get(i, 0), found.get(i, 1)));
+  return hashes;
+}
+
+/// FNV-1a of 64 bits, with a byte between the two that no valid text has.
+std::int64_t idempotency_hash(std::string_view scope, std::string_view key) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&hash](unsigned char byte) {
+    hash ^= byte;
+    hash *= 0x100000001b3;
+  };
+  for (const char c : scope)
+    add(static_cast<unsigned char>(c));
+  add(0xff);
+  for (const char c : key)
+    add(static_cast<unsigned char>(c));
+  return static_cast<std::int64_t>(hash);
 }
 
 unit check_service() {

@@ -54,8 +54,13 @@ void add_event(session_write& write, std::string data) {
   event entry;
   entry.role = message_role::user;
   entry.data = std::move(data);
-  entry.offset = static_cast<event_offset>(write.events.size());
-  write.events.push_back(std::move(entry));
+  std::vector<event> events;
+  if (write.events)
+    events = *write.events;
+  entry.offset = static_cast<event_offset>(events.size());
+  entry.messages = entry.offset + 1;
+  events.push_back(std::move(entry));
+  write.events = std::make_shared<const std::vector<event>>(std::move(events));
 }
 
 void make_row(session_write& write, std::optional<std::string> external_id = std::nullopt) {
@@ -108,41 +113,59 @@ TEST_CASE("events keep the order of their writes, and what they have not is null
   add_event(*first, "1");
   add_event(*second, "2");
   add_event(*second, "3");
-  second->events[1].tokens = 5;
-  second->events[1].tool_call_ids = {"a\"b", "c\\", "", "NULL"};
-  second->events[1].turn = turn_id::make();
+  auto events = *second->events;
+  events[1].tokens = 5;
+  events[1].tool_call_ids = {"a\"b", "c\\", "", "NULL"};
+  events[1].turn = turn_id::make();
+  events[1].author = "bob";
+  second->events = std::make_shared<const std::vector<event>>(events);
   const auto batch = encode({first, second});
   const auto& parameters = batch.statements.calls.back().parameters;
   CHECK(elements(parameters[0]) == texts{"acme", "other", "other"});
   CHECK(elements(parameters[12]) == texts{"1", "2", "3"});
   CHECK(numbers(parameters[2]) == std::vector<std::int64_t>{0, 0, 1});
-  CHECK(elements(parameters[6]) == texts{"null", "null", encode_uuid(second->events[1].turn.bytes)});
+  CHECK(elements(parameters[6]) == texts{"null", "null", encode_uuid(events[1].turn.bytes)});
   CHECK(elements(parameters[7]) == texts{"null", "null", encode_int4(5)});
   CHECK(elements(parameters[9]) == texts{"null", "null", R"({"a\"b","c\\","","NULL"})"});
   CHECK(elements(parameters[10]).empty()); // nobody has a source
+  CHECK(numbers(parameters[13]) == std::vector<std::int64_t>{1, 1, 2});
+  CHECK(elements(parameters[14]) == texts{"null", "null", "bob"});
 }
 
 TEST_CASE("several states of one turn are one row, the last") {
   auto write = write_of("acme");
-  turn_record first, second;
+  turn_row first, second;
   first.id = turn_id::make();
   first.number = 1;
   second.id = turn_id::make();
   second.number = 2;
+  second.lease_expires_at = second.started_at;
+  second.granted_by = process_id::make();
+  second.first_offset = 9;
+  first.first_offset = 7;
+  first.lease_expires_at = first.started_at;
   write->turns = {first};
   auto later = write_of("acme");
   later->session = write->session;
+  later->log = write->log;
   first.status = turn_status::completed;
   first.usage = token_usage{30, 12};
   first.ended_at = timestamp{};
+  first.lease_expires_at.reset();
+  first.messages = 2;
   later->turns = {first, second};
   const auto batch = encode({write, later});
   const auto& parameters = batch.statements.calls.back().parameters;
   CHECK(numbers(parameters[2]) == std::vector<std::int64_t>{1, 2});
   CHECK(elements(parameters[4]) == texts{"completed", "running"});
   CHECK(elements(parameters[7]) == texts{encode_timestamp({}), "null"});
-  CHECK(elements(parameters[8]) == texts{encode_int8(30), "null"});
-  CHECK(elements(parameters[9]) == texts{encode_int8(12), "null"});
+  CHECK(elements(parameters[8]) == texts{"null", encode_timestamp(second.started_at)});
+  CHECK(elements(parameters[9]) == texts{encode_int8(30), "null"});
+  CHECK(elements(parameters[10]) == texts{encode_int8(12), "null"});
+  CHECK(elements(parameters[11]) == texts{"null", encode_uuid(second.granted_by.bytes)});
+  CHECK(elements(parameters[12]) == texts{encode_uuid(write->log.bytes), encode_uuid(write->log.bytes)});
+  CHECK(numbers(parameters[13]) == std::vector<std::int64_t>{7, 9});
+  CHECK(numbers(parameters[14]) == std::vector<std::int64_t>{2, 0});
 }
 
 TEST_CASE("the counters of one session are one change") {
@@ -158,6 +181,70 @@ TEST_CASE("the counters of one session are one change") {
   CHECK(elements(parameters[1]) == texts{encode_uuid(first->session.id.bytes), encode_uuid(second->session.id.bytes)});
   CHECK(numbers(parameters[2]) == std::vector<std::int64_t>{3, 0});
   CHECK(numbers(parameters[3]) == std::vector<std::int64_t>{15, 7});
+}
+
+TEST_CASE("what few batches have is called in one order: keys, sessions, logs, and the erased at the end") {
+  auto made = write_of("acme"), fork = write_of("acme"), asked = write_of("acme"), gone = write_of("acme");
+  make_row(*made);
+  CHECK(names(encode({made})) == texts{"begin_batch", "insert_sessions"});
+  make_row(*fork);
+  fork->parent = log_parent{made->log, 3, 2};
+  CHECK(names(encode({made, fork})) == texts{"begin_batch", "insert_sessions", "add_forks"});
+  fork->key = remembered_key{};
+  asked->key = remembered_key{};
+  asked->participants = {{"bob", participant_role::reader}, {"eve", std::nullopt}};
+  asked->changed = made->row;
+  add_event(*asked, "{}");
+  asked->turns_counted = 1;
+  gone->erases = true;
+  const auto full = encode({made, fork, asked, gone});
+  CHECK(names(full) == texts{"begin_batch", "insert_creation_keys", "insert_keyed_sessions", "drop_unused_keys",
+                             "add_forks", "insert_events", "insert_keys", "upsert_participants", "delete_participants",
+                             "update_sessions", "count_turns", "begin_erasures"});
+  CHECK(full.sessions_result == 2);
+  for (const auto& call : full.statements.calls)
+    CHECK(call.parameters.size() == call.what->parameter_types.size());
+}
+
+TEST_CASE("a creation's key is kept under no session, a fork's under the one it was forked from") {
+  auto made = write_of("acme"), fork = write_of("acme"), asked = write_of("acme");
+  make_row(*made);
+  auto record = *made->row;
+  record.key = fork->session;
+  record.parent = made->session.id;
+  fork->row = std::make_shared<const session_record>(record);
+  made->key = fork->key = asked->key = remembered_key{};
+  made->key->scope = "create";
+  made->key->key = "a";
+  fork->key->scope = "fork";
+  fork->key->key = "b";
+  asked->key->scope = "append";
+  const auto batch = encode({fork, made, asked});
+  const auto& creations = batch.statements.calls[1].parameters;
+  CHECK(elements(creations[1]) == texts{encode_uuid({}), encode_uuid(made->session.id.bytes)}); // sorted
+  CHECK(elements(creations[3]) == texts{"a", "b"});
+  CHECK(elements(creations[5]) == texts{encode_uuid(made->session.id.bytes), encode_uuid(fork->session.id.bytes)});
+  const auto& appended = batch.statements.calls.back().parameters;
+  CHECK(elements(appended[1]) == texts{encode_uuid(asked->session.id.bytes)});
+}
+
+TEST_CASE("a row's changes and a participant's are the last of the batch") {
+  auto first = write_of("acme"), second = write_of("acme");
+  second->session = first->session;
+  session_record row;
+  row.title = "one";
+  first->changed = std::make_shared<const session_record>(row);
+  first->participants = {{"bob", participant_role::reader}, {"eve", std::nullopt}};
+  row.title.reset();
+  row.version = 2;
+  second->changed = std::make_shared<const session_record>(row);
+  second->participants = {{"bob", participant_role::writer}};
+  const auto batch = encode({first, second});
+  REQUIRE(names(batch) == texts{"begin_batch", "upsert_participants", "delete_participants", "update_sessions"});
+  CHECK(elements(batch.statements.calls[1].parameters[3]) == texts{"writer"});
+  CHECK(elements(batch.statements.calls[2].parameters[2]) == texts{"eve"});
+  CHECK(elements(batch.statements.calls[3].parameters[2]).empty());
+  CHECK(numbers(batch.statements.calls[3].parameters[6]) == std::vector<std::int64_t>{2});
 }
 
 TEST_CASE("a session that the server did not report as made has its external id taken") {

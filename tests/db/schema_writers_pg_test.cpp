@@ -25,8 +25,8 @@ std::string begin_batch(int epoch, int seq, const std::string& tenants = "a") {
 }
 
 std::string insert_event(const std::string& tenant, int offset) {
-  return "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, data) VALUES ('" + tenant +
-         "', '00000000-0000-7000-8000-000000000001', " + std::to_string(offset) + ", now(), 'custom', '{}')";
+  return "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, data, messages) VALUES ('" + tenant +
+         "', '00000000-0000-7000-8000-000000000001', " + std::to_string(offset) + ", now(), 'custom', '{}', 0)";
 }
 
 test_connection service_of(const test_database& database) {
