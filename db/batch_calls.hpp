@@ -4,6 +4,7 @@
 
 #include "db/batch.hpp"
 
+#include <chrono>
 #include <optional>
 #include <span>
 
@@ -46,6 +47,12 @@ inline void add_or_null(array_builder& to, const std::optional<std::string>& tex
 inline void add_or_null(array_builder& to, const std::optional<timestamp>& at) {
   if (at)
     to.add_timestamp(*at);
+  else
+    to.add_null();
+}
+inline void add_or_null(array_builder& to, const std::optional<std::chrono::seconds>& time) {
+  if (time)
+    to.add_int8(time->count());
   else
     to.add_null();
 }

@@ -42,12 +42,13 @@ constexpr statement delete_participants{
     delete_participants_types};
 
 constexpr oid update_sessions_types[] = {oids::text_array, oids::uuid_array,        oids::text_array, oids::text_array,
-                                         oids::text_array, oids::timestamptz_array, oids::int8_array};
+                                         oids::text_array, oids::timestamptz_array, oids::int8_array, oids::int8_array};
 constexpr statement update_sessions{
     "update_sessions",
     "UPDATE sessions AS s SET title = c.title, metadata = c.metadata::jsonb, status = c.status,"
-    " expires_at = c.expires_at, version = c.version"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7) AS c(tenant_id, id, title, metadata, status, expires_at, version)"
+    " expires_at = c.expires_at, expires_in_s = c.expires_in_s, version = c.version"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+    " AS c(tenant_id, id, title, metadata, status, expires_at, version, expires_in_s)"
     " WHERE s.tenant_id = c.tenant_id AND s.id = c.id",
     update_sessions_types};
 
@@ -203,7 +204,8 @@ std::optional<statement_call> changes_call(writes_view writes) {
   const auto count = folded.size();
   array_builder tenants(oids::text, count, count * 12), sessions(oids::uuid, count, count * 16),
       titles(oids::text, count, 0), metadata(oids::text, count, count * 64), states(oids::text, count, count * 10),
-      expires(oids::timestamptz, count, count * 8), versions(oids::int8, count, count * 8);
+      expires(oids::timestamptz, count, count * 8), versions(oids::int8, count, count * 8),
+      lives(oids::int8, count, count * 8);
   for (const auto* write : folded) {
     const auto& row = *write->changed;
     tenants.add(write->session.tenant.text());
@@ -213,11 +215,12 @@ std::optional<statement_call> changes_call(writes_view writes) {
     states.add(to_string(row.status));
     add_or_null(expires, row.expires_at);
     versions.add_int8(row.version);
+    add_or_null(lives, row.expires_in);
   }
   return statement_call{&update_sessions,
                         {std::move(tenants).finish(), std::move(sessions).finish(), std::move(titles).finish(),
                          std::move(metadata).finish(), std::move(states).finish(), std::move(expires).finish(),
-                         std::move(versions).finish()}};
+                         std::move(versions).finish(), std::move(lives).finish()}};
 }
 
 std::optional<statement_call> counters_call(writes_view writes) {

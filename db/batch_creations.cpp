@@ -21,31 +21,32 @@ constexpr statement insert_creation_keys{
     creation_keys_types};
 
 constexpr oid insert_sessions_types[] = {
-    oids::text_array, oids::uuid_array, oids::uuid_array, oids::text_array,        oids::text_array,
-    oids::text_array, oids::text_array, oids::text_array, oids::timestamptz_array, oids::timestamptz_array,
-    oids::uuid_array, oids::int8_array, oids::uuid_array, oids::text_array,        oids::text_array};
-constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 12};
+    oids::text_array,        oids::uuid_array,        oids::uuid_array, oids::text_array,
+    oids::text_array,        oids::text_array,        oids::text_array, oids::text_array,
+    oids::timestamptz_array, oids::timestamptz_array, oids::uuid_array, oids::int8_array,
+    oids::int8_array,        oids::uuid_array,        oids::text_array, oids::text_array};
+constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 13};
 
 #define COLLOQUY_INSERT_SESSIONS                                                                                       \
   "INSERT INTO sessions (tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at,"          \
-  " updated_at, expires_at, parent_id, fork_offset)"                                                                   \
+  " updated_at, expires_at, parent_id, fork_offset, expires_in_s)"                                                     \
   " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata::jsonb,"             \
-  " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset"
+  " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset, s.expires_in_s"
 #define COLLOQUY_SESSION_COLUMNS                                                                                       \
   "tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at, expires_at, parent_id,"         \
-  " fork_offset"
+  " fork_offset, expires_in_s"
 #define COLLOQUY_UNLESS_TAKEN                                                                                          \
   " ON CONFLICT (tenant_id, external_id) WHERE external_id IS NOT NULL DO NOTHING RETURNING id"
 
 constexpr statement insert_sessions{"insert_sessions",
                                     COLLOQUY_INSERT_SESSIONS
-                                    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+                                    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
                                     " AS s(" COLLOQUY_SESSION_COLUMNS ")" COLLOQUY_UNLESS_TAKEN,
                                     plain_sessions_types};
 
 constexpr statement insert_keyed_sessions{
     "insert_keyed_sessions",
-    COLLOQUY_INSERT_SESSIONS " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+    COLLOQUY_INSERT_SESSIONS " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
                              " AS s(" COLLOQUY_SESSION_COLUMNS ", key_session, scope, key)"
                              " WHERE s.key IS NULL OR EXISTS (SELECT FROM idempotency_keys AS k"
                              " WHERE k.tenant_id = s.tenant_id AND k.session_id = s.key_session AND k.scope = s.scope"
@@ -142,8 +143,8 @@ std::optional<statement_call> sessions_call(writes_view writes) {
       logs(oids::uuid, count, count * 16), users(oids::text, count, count * 16), agents(oids::text, count, 0),
       externals(oids::text, count, 0), titles(oids::text, count, 0), metadata(oids::text, count, count * 64),
       created(oids::timestamptz, count, count * 8), expires(oids::timestamptz, count, count * 8),
-      parents(oids::uuid, count, 0), forks(oids::int8, count, 0), key_sessions(oids::uuid, count, 0),
-      scopes(oids::text, count, 0), keys(oids::text, count, 0);
+      parents(oids::uuid, count, 0), forks(oids::int8, count, 0), lives(oids::int8, count, count * 8),
+      key_sessions(oids::uuid, count, 0), scopes(oids::text, count, 0), keys(oids::text, count, 0);
   bool any_key = false;
   for (const auto* write : found) {
     const auto& row = *write->row;
@@ -162,6 +163,7 @@ std::optional<statement_call> sessions_call(writes_view writes) {
       forks.add_int8(*row.fork_offset);
     else
       forks.add_null();
+    add_or_null(lives, row.expires_in);
     any_key = any_key || write->key.has_value();
     if (write->key) {
       key_sessions.add_uuid(session_of_key(*write).bytes);
@@ -177,7 +179,8 @@ std::optional<statement_call> sessions_call(writes_view writes) {
                       {std::move(tenants).finish(), std::move(ids).finish(), std::move(logs).finish(),
                        std::move(users).finish(), std::move(agents).finish(), std::move(externals).finish(),
                        std::move(titles).finish(), std::move(metadata).finish(), std::move(created).finish(),
-                       std::move(expires).finish(), std::move(parents).finish(), std::move(forks).finish()}};
+                       std::move(expires).finish(), std::move(parents).finish(), std::move(forks).finish(),
+                       std::move(lives).finish()}};
   if (any_key) {
     call.parameters.emplace_back(std::move(key_sessions).finish());
     call.parameters.emplace_back(std::move(scopes).finish());

@@ -71,7 +71,8 @@ private:
 // of its log. durable_offset of a fork without events of its own is the last one that it shares.
 #define COLLOQUY_RECORD_COLUMNS                                                                                        \
   "s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.status, s.created_at, s.updated_at, s.expires_at,"       \
-  " s.turn_count, s.total_tokens, s.version, s.metadata::text, s.parent_id, s.fork_offset,"                            \
+  " coalesce(s.expires_in_s, extract(epoch FROM s.expires_at - s.created_at)::bigint), s.turn_count,"                  \
+  " s.total_tokens, s.version, s.metadata::text, s.parent_id, s.fork_offset,"                                          \
   " coalesce(e.\"offset\", s.fork_offset, -1)"
 #define COLLOQUY_LAST_EVENT                                                                                            \
   " LEFT JOIN LATERAL (SELECT l.\"offset\", l.messages FROM events AS l WHERE l.tenant_id = s.tenant_id"               \

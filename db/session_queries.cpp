@@ -87,6 +87,8 @@ session_record read_record(const session_key& key, row_reader& row) {
   record.created_at = row.time();
   record.updated_at = row.time();
   record.expires_at = row.optional_time();
+  if (const auto seconds = row.optional_int8())
+    record.expires_in = std::chrono::seconds{*seconds};
   record.turn_count = row.int8();
   record.total_tokens = row.int8();
   record.version = row.int8();

@@ -44,6 +44,7 @@ TEST_CASE("a session is read back as it was written, its counters, turn and part
   record.external_id = "ticket 7";
   record.title = "A title";
   record.expires_at = record.created_at + std::chrono::hours{24};
+  record.expires_in = std::chrono::hours{24};
   record.metadata = R"({"a": 1})";
   CHECK(store.commit({making(record)}).empty());
   CHECK(store.read(key).record.durable_offset == -1);
@@ -72,6 +73,7 @@ TEST_CASE("a session is read back as it was written, its counters, turn and part
   CHECK(read.record.title == "A title");
   CHECK(read.record.created_at == record.created_at);
   CHECK(read.record.expires_at == record.expires_at);
+  CHECK(read.record.expires_in == record.expires_in);
   CHECK(read.record.metadata == R"({"a": 1})");
   CHECK(read.record.turn_count == 1);
   CHECK(read.record.total_tokens == 42);
@@ -143,6 +145,7 @@ TEST_CASE("a change of a session's row is the last one asked for, and leaves the
   changed.metadata = R"({"b": 2})";
   changed.version = 3;
   changed.expires_at = changed.created_at + std::chrono::hours{5};
+  changed.expires_in = std::chrono::hours{7};
   changed.user_id = "mallory"; // not what a change may touch
   second->changed = std::make_shared<const session_record>(changed);
   store.commit({first, second});
@@ -152,6 +155,7 @@ TEST_CASE("a change of a session's row is the last one asked for, and leaves the
   CHECK(read.metadata == R"({"b": 2})");
   CHECK(read.version == 3);
   CHECK(read.expires_at == changed.expires_at);
+  CHECK(read.expires_in == changed.expires_in);
   CHECK(read.turn_count == 2);
   CHECK(read.user_id == "ada");
   CHECK(read.updated_at > read.created_at);
