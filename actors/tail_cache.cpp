@@ -52,7 +52,7 @@ tail_cache::~tail_cache() = default;
 
 std::size_t tail_cache::cost_of(const std::vector<event>& block) noexcept {
   // The block's counters and vector, its place in the deque, and the events with the room that the vector has left.
-  constexpr std::size_t around = 2 * piece_bytes + 2 * sizeof(void*) + sizeof(block) + sizeof(held_block);
+  constexpr std::size_t around = 2 * piece_bytes + 2 * sizeof(void*) + sizeof(std::vector<event>) + sizeof(held_block);
   std::size_t bytes = around + block.capacity() * sizeof(event);
   for (const auto& entry : block)
     bytes += heap_bytes(entry);

@@ -1,6 +1,8 @@
 #include "messages/history_window.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -238,17 +240,17 @@ void history_window::put_messages(chosen_history& history) {
     std::move(made_up.begin(), made_up.end(), std::back_inserter(history.messages));
     made_up.clear();
   };
-  for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
-    const auto whole = units_[at->unit].whole;
+  for (auto& each : std::views::reverse(entries_)) {
+    const auto whole = units_[each.unit].whole;
     if (!units_[whole].is_chosen)
       continue;
     if (whole != whose)
       put_made_up();
     whose = whole;
-    history.messages.push_back(std::move(at->message));
+    history.messages.push_back(std::move(each.message));
     ++history.kept;
-    if (!at->made_up.empty())
-      made_up = std::move(at->made_up);
+    if (!each.made_up.empty())
+      made_up = std::move(each.made_up);
   }
   put_made_up();
 }
