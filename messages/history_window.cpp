@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <ranges>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -240,7 +239,8 @@ void history_window::put_messages(chosen_history& history) {
     std::move(made_up.begin(), made_up.end(), std::back_inserter(history.messages));
     made_up.clear();
   };
-  for (auto& each : std::views::reverse(entries_)) {
+  std::reverse(entries_.begin(), entries_.end());
+  for (auto& each : entries_) {
     const auto whole = units_[each.unit].whole;
     if (!units_[whole].is_chosen)
       continue;

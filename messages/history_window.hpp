@@ -141,7 +141,7 @@ private:
   std::optional<event> leading_;
   extent leading_extent_{};
 
-  std::vector<entry> entries_;    ///< newest first
+  std::vector<entry> entries_;    ///< newest first, until put_messages()
   std::vector<unit_state> units_; ///< by the newest message in each
   std::map<std::string, waiting_results, std::less<>> waiting_;
   extent read_{};                   ///< of all that was read, made-up results too
