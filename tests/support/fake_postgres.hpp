@@ -6,6 +6,7 @@
 #include "db/batch.hpp"
 #include "messages/event.hpp"
 #include "messages/session.hpp"
+#include "tests/support/fake_tables.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
@@ -19,12 +20,6 @@
 #include <vector>
 
 namespace colloquy::test {
-
-struct stored_event {
-  event_offset offset = 0;
-  std::string kind;
-  std::string data;
-};
 
 /// Tables, and whatever connections there are. Not thread-safe: for the stepped system only.
 class fake_postgres {
@@ -51,26 +46,12 @@ public:
   void take_over() { ++epoch_; }
 
 private:
-  struct session_row {
-    session_record record;
-    std::vector<stored_event> events;
-    std::map<std::int64_t, turn_record> turns;
-  };
-  struct tables {
-    std::map<uuid_bytes, session_row> sessions;
-    std::map<std::pair<std::string, std::string>, uuid_bytes> external_ids;
-    std::int64_t seq = 0;
-  };
-
   db::unit_outcome claim(const db::statement_call& call);
-  std::optional<db::db_failure> apply(const db::statement_call& call, tables& to, db::rows& answer);
-  std::optional<db::db_failure> apply_events(const db::statement_call& call, tables& to);
-  void apply_turns(const db::statement_call& call, tables& to);
-  db::rows apply_sessions(const db::statement_call& call, tables& to);
-  db::rows read_session(const db::statement_call& call) const;
-  db::rows read_log(const db::statement_call& call) const;
+  std::optional<db::db_failure> apply(const db::statement_call& call, fake_tables& to, db::rows& answer);
+  static std::size_t events_in(const fake_tables& tables);
 
-  tables tables_;
+  fake_tables tables_;
+  uuid_bytes writer_{}; // the process whose writer holds the row
   std::int64_t epoch_ = 0;
   std::size_t batches_committed_ = 0;
   std::vector<std::size_t> batch_sizes_;

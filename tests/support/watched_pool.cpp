@@ -49,7 +49,6 @@ open_service::open_service(std::size_t batch_events_max)
   supervisor_ = caf::actor_cast<actors::supervisor_actor>(system_.spawn<actors::supervisor>(pool, connecting));
   watched_ = caf::actor_cast<actors::supervisor_actor>(system_.spawn<watched_pool>(supervisor_, holder_));
   actors::directory_options options;
-  options.process = process_id::make();
   options.budget = std::make_shared<byte_budget>(std::size_t{1} << 30);
   options.request_timeout = 60s;
   options.writing.batch_events_max = batch_events_max;

@@ -1,0 +1,173 @@
+// What is read of the tables of the model. See fake_tables.hpp.
+#include "tests/support/fake_tables.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace colloquy::test {
+
+fake_tables::session_row* fake_tables::find(const column& tenant, const column& id) {
+  const auto at = sessions.find(uuid_of(id));
+  return at == sessions.end() || at->second.tenant != *tenant ? nullptr : &at->second;
+}
+
+bool fake_tables::is_hidden(const stored_event& entry) const {
+  if (!entry.rest[of_turn])
+    return false;
+  for (const auto& [id, session] : sessions)
+    for (const auto& [n, each] : session.turns)
+      if (each.status == turn_status::rolled_back && each.row[turn] == entry.rest[of_turn])
+        return true;
+  return false;
+}
+
+std::vector<const stored_event*> fake_tables::whole_log(const uuid_bytes& log) const {
+  std::vector<const stored_event*> all;
+  auto below = std::numeric_limits<event_offset>::max();
+  for (auto at = log;;) {
+    if (const auto own = logs.find(at); own != logs.end())
+      for (const auto& entry : own->second)
+        if (entry.offset < below)
+          all.push_back(&entry);
+    const auto link = links.find(at);
+    if (link == links.end())
+      break;
+    below = std::min(below, link->second.offset + 1);
+    at = link->second.parent;
+  }
+  std::sort(all.begin(), all.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
+  return all;
+}
+
+db::rows fake_tables::read_session(const db::statement_call& call) {
+  auto* session = find(call.parameters[0], call.parameters[1]);
+  if (!session)
+    return make_rows({}, 33);
+  const auto all = whole_log(uuid_of(session->row[log_id_at]));
+  std::int64_t last = -1, count_of = 0;
+  if (!all.empty()) {
+    last = all.back()->offset;
+    count_of = db::decode_int8(*all.back()->rest[messages]);
+  }
+  db::array_builder users(db::oids::text, 0, 0), roles(db::oids::text, 0, 0);
+  for (const auto& [id, as] : session->participants) {
+    users.add(id);
+    roles.add(as);
+  }
+  const auto& from = session->row;
+  columns row{from[log_id_at],
+              from[user],
+              from[agent],
+              from[external],
+              from[title],
+              session->status,
+              from[created],
+              from[created],
+              from[expires],
+              from[lives],
+              db::encode_int8(session->turn_count),
+              db::encode_int8(session->total_tokens),
+              session->version,
+              from[metadata],
+              from[parent],
+              from[fork_offset],
+              db::encode_int8(last),
+              db::encode_int8(count_of),
+              std::move(users).finish(),
+              std::move(roles).finish()};
+  if (session->turns.empty()) {
+    row.push_back(db::encode_bool(false));
+    row.resize(33);
+    return make_rows({row}, 33);
+  }
+  const auto& turns_row = session->turns.rbegin()->second.row;
+  const auto granter = processes.find(uuid_of(turns_row[process]));
+  row.push_back(db::encode_bool(granter != processes.end() && granter->second));
+  for (const auto each : {number, turn, state, trace, started, ended, lease, input, output, process, first, count})
+    row.push_back(turns_row[each]);
+  return make_rows({row}, 33);
+}
+
+db::rows fake_tables::read_log(const db::statement_call& call, bool newest_first) const {
+  const auto after = db::decode_int8(*call.parameters[2]), before = db::decode_int8(*call.parameters[3]);
+  const auto limit = static_cast<std::size_t>(db::decode_int8(*call.parameters[4]));
+  const auto bytes_max = static_cast<std::size_t>(db::decode_int8(*call.parameters[5]));
+  const bool only_messages = db::decode_bool(*call.parameters[6]);
+  auto all = whole_log(uuid_of(call.parameters[1]));
+  if (newest_first)
+    std::reverse(all.begin(), all.end());
+  std::vector<columns> out;
+  std::size_t bytes = 0;
+  for (const auto* entry : all) {
+    if (entry->offset <= after || entry->offset >= before || (only_messages && entry->kind != "message") ||
+        is_hidden(*entry))
+      continue;
+    if (out.size() >= limit || bytes >= bytes_max)
+      break;
+    bytes += entry->data.size();
+    const auto& rest = entry->rest;
+    out.push_back({db::encode_int8(entry->offset), rest[created_at], entry->kind, rest[role], rest[of_turn],
+                   rest[tokens], rest[call_id], rest[call_ids], rest[source], rest[trace_id], entry->data,
+                   rest[messages], rest[author]});
+  }
+  return make_rows(out, 13);
+}
+
+db::rows fake_tables::read_turns(const db::statement_call& call, bool by_id) {
+  std::vector<columns> out;
+  auto* session = find(call.parameters[0], call.parameters[1]);
+  if (!session)
+    return make_rows({}, 12);
+  const auto before = by_id ? 0 : db::decode_int8(*call.parameters[2]);
+  const auto limit = by_id ? 1 : static_cast<std::size_t>(db::decode_int8(*call.parameters[3]));
+  for (auto at = session->turns.rbegin(); at != session->turns.rend() && out.size() < limit; ++at) {
+    const auto& from = at->second.row;
+    if (by_id ? from[turn] != call.parameters[2] : at->first >= before)
+      continue;
+    columns row;
+    for (const auto each : {number, turn, state, trace, started, ended, lease, input, output, process, first, count})
+      row.push_back(from[each]);
+    out.push_back(std::move(row));
+  }
+  return make_rows(out, 12);
+}
+
+db::rows fake_tables::find_key(const db::statement_call& call) const {
+  const auto& p = call.parameters;
+  const auto at = keys.find({*p[0], uuid_of(p[1]), *p[2], *p[3]});
+  if (at == keys.end())
+    return make_rows({}, 8);
+  const auto& key = at->second;
+  return make_rows({{p[2], p[3], key[0], key[1], key[2], key[3], key[4], key[5]}}, 8);
+}
+
+db::rows fake_tables::read_keys(const db::statement_call& call) const {
+  std::vector<columns> out;
+  const auto limit = static_cast<std::size_t>(db::decode_int8(*call.parameters[3]));
+  for (const auto& [place, key] : keys)
+    if (std::get<0>(place) == *call.parameters[0] && std::get<1>(place) == uuid_of(call.parameters[1]) &&
+        db::decode_timestamp(*key[5]) > db::decode_timestamp(*call.parameters[2]) && out.size() < limit)
+      out.push_back({std::get<2>(place), std::get<3>(place)});
+  return make_rows(out, 2);
+}
+
+db::rows fake_tables::find_fork_point(const db::statement_call& call) const {
+  const auto offset = db::decode_int8(*call.parameters[2]);
+  auto at = uuid_of(call.parameters[1]);
+  for (auto link = links.find(at); link != links.end() && offset <= link->second.offset; link = links.find(at))
+    at = link->second.parent;
+  if (const auto own = logs.find(at); own != logs.end())
+    for (const auto& entry : own->second)
+      if (entry.offset == offset)
+        return make_rows({{db::encode_uuid(at), db::encode_int8(offset), entry.rest[messages]}}, 3);
+  return make_rows({}, 3);
+}
+
+db::rows fake_tables::count_hidden(const db::statement_call& call) const {
+  std::int64_t hidden = 0;
+  for (const auto* entry : whole_log(uuid_of(call.parameters[1])))
+    hidden += entry->offset <= db::decode_int8(*call.parameters[2]) && entry->kind == "message" && is_hidden(*entry);
+  return make_rows({{db::encode_int8(hidden)}}, 1);
+}
+
+} // namespace colloquy::test
