@@ -39,9 +39,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
+#include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace colloquy::actors {
@@ -52,7 +53,7 @@ struct journal_commit {};
 struct journal_tick {};
 /// To itself, behind what is in the mailbox: end.
 struct journal_end {
-  caf::exit_reason why = caf::exit_reason::user_shutdown;
+  caf::error why;
 };
 
 } // namespace colloquy::actors
@@ -85,8 +86,6 @@ public:
 
 private:
   using time_point = caf::actor_clock::time_point;
-  template <class Request>
-  using promise_of = caf::typed_response_promise<result<typename Request::reply>>;
 
   struct stored { // on disk
     std::uint64_t number = 0;
@@ -102,17 +101,18 @@ private:
     std::size_t pending = 0; // of its writes in the group
     std::deque<stored> on_disk;
     std::deque<refused> waiting;
+    bool is_queued = false; // in waiting_sessions_
 
-    bool is_empty() const { return pending == 0 && on_disk.empty() && waiting.empty(); }
+    bool is_empty() const { return pending == 0 && on_disk.empty() && waiting.empty() && !is_queued; }
   };
   struct pending_write { // of the group
     db::session_write_ptr write;
     caf::actor_addr listener;
-    db::journal_entry entry;
   };
   struct erasure {
     session_key session;
     promise_of<journal_erase> answer;
+    bool is_answered = false; // with an error; it is tried again all the same
   };
 
   void take(const journal_write& request);
@@ -122,44 +122,50 @@ private:
   result<journal_forgotten> take(const journal_forget& request);
   result<quarantined> take(const quarantine& request);
   result<journal_status> status() const;
-  void on_tick();
-  void end(caf::exit_reason why);
 
   session_state& state_of(const journal_write& request);
   void forget_if_empty(const session_key& session);
+  void queue(session_state& state, const session_key& session);
   void add_to_group(session_state& state, db::session_write_ptr write, caf::actor_addr listener);
   bool has_room_for(const db::session_write& write) const;
   bool is_group_full() const;
+  bool is_barred() const;
   void commit_soon();
   void commit();
-  void write_group();
-  void drop_durable_from_group();
+  void write_group(bool is_first_try);
+  void drop_from_group(const std::function<bool(const pending_write&)>& which);
   void on_group_written(const std::vector<db::journal_place>& places);
-  void on_group_failed(const error& why);
+  void on_group_failed(const error& why, bool is_first_try);
   void write_waiting();
+  void add_waiting_to_group(const session_key& session);
   void remove_in_portions();
-  void refuse(session_state& state, db::session_write_ptr write, caf::actor_addr listener, const error& why);
-  void tell(const caf::actor_addr& listener, session_call news);
-  void drop_from_group(const session_key& session);
   void carry_out_erasures();
-  result<journal_record> decode(db::journal_row row) const;
-  void note_failure(const error& why);
+  void on_tick();
   void schedule_tick(std::chrono::milliseconds after);
+  result<journal_record> decode(db::journal_row row) const;
+  void on_disk_failed(const error& why);
+  void on_disk_well();
+  void note_failure(const error& why);
+  void tell(const caf::actor_addr& listener, session_call news);
+  std::vector<db::journal_place> those_left(const std::vector<db::journal_place>& places) const;
 
   std::optional<db::journal_file> file_; // until the end
   const journal_options options_;
   db::journal_origin origin_;
   std::unordered_map<session_key, session_state> sessions_;
   std::vector<pending_write> group_;
+  std::vector<db::journal_entry> entries_; // of the group
   std::size_t group_bytes_ = 0;
   std::vector<db::journal_place> removals_;
+  std::deque<session_key> waiting_sessions_; // some have nothing any more that waits
+  std::size_t waiting_ = 0;                  // writes
   std::vector<erasure> erasures_;
-  std::size_t waiting_ = 0;
+  time_point erase_at_{}; // not before
   bool commit_is_due_ = false;
-  bool tick_is_due_ = false;
-  std::optional<error> failing_; // since the last try
+  std::optional<time_point> tick_at_;
+  std::optional<error> failing_; // as of the last try
   time_point retry_at_{};
-  error last_error_;
+  std::string last_error_;
   std::optional<timestamp> last_error_at_;
 };
 

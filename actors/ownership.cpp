@@ -62,7 +62,7 @@ void ownership::run(db::unit work, const purpose& what, std::function<void(const
 }
 
 ownership::asked ownership::remember() {
-  return {process_, clock().now(), taking_, takings_};
+  return {process_, clock().now(), taking_};
 }
 
 bool ownership::is_current(const asked& when) const {
@@ -132,10 +132,9 @@ void ownership::on_renewed(const asked& when, const db::unit_outcome& outcome) {
 }
 
 void ownership::adopt(const asked& when, const db::shard_set& owned) {
-  // Beside a taking nobody knows which of the two came first. Otherwise this is how a taking shows whose answer was
-  // lost.
-  const bool was_alone = !when.was_taking && when.takings == takings_;
-  if (was_alone && (owned != owned_ || !is_announced_))
+  // Beside a taking nobody knows which of the two came first. (None has begun meanwhile: they do behind renewals.)
+  // Otherwise this is how a taking shows whose answer was lost.
+  if (!when.was_taking && (owned != owned_ || !is_announced_))
     announce(owned, {});
 }
 
@@ -154,7 +153,6 @@ void ownership::take() {
   if (taking_ || owned_.all())
     return;
   taking_ = true;
-  ++takings_;
   run(work_.read_others(process_), {"read_processes", options_.request_timeout, true},
       [this, when = remember()](const db::unit_outcome& outcome) { on_others(when, outcome); });
 }

@@ -95,7 +95,6 @@ private:
     process_id process;
     time_point at{};
     bool was_taking = false;
-    std::uint64_t takings = 0;
   };
   struct purpose {
     std::string_view name;
@@ -142,7 +141,6 @@ private:
   bool renewing_ = false;
   bool look_again_ = false; // when the renewal under way is answered
   bool taking_ = false;
-  std::uint64_t takings_ = 0; // begun so far
 
   std::optional<time_point> last_renewal_;
   std::optional<time_point> failing_since_;

@@ -133,7 +133,7 @@ void sweeper::mark_overdue() {
   ask<std::vector<session_key>>(work_.find_overdue(options_.now(), owned_, limit), "find_overdue",
                                 work_.decode_session_keys,
                                 [this, process = process_, limit](result<std::vector<session_key>>& keys) {
-                                  if (keys && !keys->empty() && owns_as(process))
+                                  if (keys && !keys->empty())
                                     on_overdue(process, {limit, keys->size()}, *keys);
                                   else
                                     end_marking({});
@@ -145,7 +145,7 @@ void sweeper::on_overdue(process_id process, page of, const std::vector<session_
       .then(
           [this, process, of](result<sessions_not_resident>& others) {
             note("expire_resident", others ? nullptr : &others.failure());
-            if (others && owns_as(process))
+            if (others)
               start_marking(process, of, others->sessions);
             else
               end_marking({});

@@ -60,6 +60,7 @@ struct journal_file::implementation {
   result<void> scan();
   result<void> quarantine_damaged(const std::vector<std::int64_t>& damaged);
   result<void> write_anew();
+  void make_room_in_log();
   result<void> remove_records(std::span<const journal_place> places);
   result<std::size_t> move_aside(std::int64_t id, std::string_view reason, bool is_damaged);
   result<std::vector<std::int64_t>> delete_session(const char* sql, const session_key& session);
@@ -193,6 +194,12 @@ journal_figures journal_file::figures() const {
   return out;
 }
 
+/// On a full disk there is only the room that the files have: the log can be used from its beginning again once all of
+/// it is in the file. If that fails, too, it is tried again with the next failure.
+void journal_file::implementation::make_room_in_log() {
+  static_cast<void>(sqlite->ask("PRAGMA wal_checkpoint(RESTART)"));
+}
+
 /// Places that follow each other go together: what is written together becomes durable together.
 result<void> journal_file::implementation::remove_records(std::span<const journal_place> places) {
   std::vector<journal_place> sorted(places.begin(), places.end());
@@ -225,10 +232,14 @@ result<std::vector<journal_place>> journal_file::commit(std::span<const journal_
       if (auto inserted = file.insert.run(); !inserted)
         return inserted;
     }
+    if (added.empty() && removed.empty())
+      return file.sqlite->execute(journal::write_nothing_sql);
     return file.remove_records(removed);
   });
-  if (!done)
+  if (!done) {
+    file.make_room_in_log();
     return done.failure();
+  }
   std::vector<journal_place> places;
   places.reserve(added.size());
   for (const auto& each : added) {

@@ -101,7 +101,8 @@ public:
   journal_figures figures() const;
 
   /// Adds records and removes others, all in one transaction; a place that is not there is nothing to be removed.
-  /// Returns the places of the added ones, in their order; places only ever rise.
+  /// Returns the places of the added ones, in their order; places only ever rise. With nothing to add or to remove it
+  /// finds out whether the file can be written. On a full disk, removing a few at a time may succeed, and makes room.
   result<std::vector<journal_place>> commit(std::span<const journal_entry> added,
                                             std::span<const journal_place> removed);
 

@@ -36,6 +36,10 @@ inline constexpr const char* note_traces_sql = "INSERT OR IGNORE INTO due VALUES
 inline constexpr const char* forget_traces_sql = "DELETE FROM due";
 inline constexpr const char* has_traces_sql = "SELECT count(*) FROM due";
 
+/// Changes nothing, but has to be written.
+inline constexpr const char* write_nothing_sql = "PRAGMA user_version = 1";
+static_assert(journal_version == 1);
+
 /// The entry must live until the statement has run.
 void bind_row(statement& insert, std::int64_t id, const journal_entry& entry, std::int64_t written_at);
 

@@ -81,6 +81,58 @@ TEST_CASE("a process from which another has taken over says so, and goes on unde
   CHECK(owned_in(told[2]).previous.at(0) == before);
 }
 
+TEST_CASE("a process that has lost all to another says that it owns nothing under its fresh process id") {
+  fixture test;
+  std::vector<told_message> told;
+  test.start_process(told);
+  test.steps.run();
+  const auto before = owned_in(told.at(0)).process;
+  test.table.take_over_from(before);
+  test.table.give_to_another(db::shard_set().set());
+  test.steps.advance(4s);
+  REQUIRE(told.size() == 3);
+  CHECK(std::holds_alternative<ownership_lost>(told[1]));
+  CHECK(owned_in(told[2]).process != before);
+  CHECK(owned_in(told[2]).owned.none());
+}
+
+TEST_CASE("of what it owns only what was just taken is called new") {
+  fixture test;
+  std::vector<told_message> told;
+  const auto half = db::shard_set().set() >> 512;
+  const auto other = test.table.give_to_another(half);
+  test.start_process(told);
+  test.steps.run();
+  REQUIRE(told.size() == 1);
+  CHECK(owned_in(told[0]).owned == ~half);
+  CHECK(owned_in(told[0]).newly == ~half);
+  test.table.take_over_from(other);
+  test.steps.advance(2s);
+  REQUIRE(told.size() == 2);
+  CHECK(owned_in(told[1]).owned.all());
+  CHECK(owned_in(told[1]).newly == half);
+  CHECK(owned_in(told[1]).previous.at(3) == other);
+}
+
+TEST_CASE("while nothing can be taken it says that it owns nothing, and takes it when it can") {
+  fixture test;
+  std::vector<told_message> told;
+  test.pool.failing = [](const told_pool::asked& what) {
+    return what.name == "take" ? std::optional(db::failure_kind::fault) : std::nullopt;
+  };
+  const auto process = test.start_process(told);
+  test.steps.advance(5s);
+  REQUIRE(told.size() == 1);
+  CHECK(owned_in(told[0]).owned.none());
+  CHECK_FALSE(test.status(process).failing_for); // it is renewed
+  CHECK_FALSE(test.status(process).problem.empty());
+  test.pool.failing = none_away;
+  test.steps.advance(2s);
+  REQUIRE(told.size() == 2);
+  CHECK(owned_in(told[1]).newly.all());
+  CHECK(test.status(process).problem.empty());
+}
+
 TEST_CASE("a fenced writer makes it look at once, unless it wrote for an older process id") {
   fixture test;
   std::vector<told_message> told;
@@ -203,6 +255,21 @@ TEST_CASE("shards that were taken and the answer lost are told with the next ren
   CHECK(owned_in(told[0]).previous.empty());
 }
 
+TEST_CASE("what it owns follows the database, also where nobody told it") {
+  fixture test;
+  std::vector<told_message> told;
+  const auto half = db::shard_set().set() >> 512;
+  test.start_process(told);
+  test.steps.run();
+  const auto own = owned_in(told.at(0)).process;
+  test.table.give_to_another(half);
+  test.steps.advance(2s);
+  REQUIRE(told.size() == 2);
+  CHECK(owned_in(told[1]).process == own);
+  CHECK(owned_in(told[1]).owned == ~half);
+  CHECK(owned_in(told[1]).newly.none());
+}
+
 TEST_CASE("a renewal that was answered before a taking, and comes behind it, takes nothing away") {
   fixture test;
   std::vector<told_message> first, second;
@@ -258,89 +325,6 @@ TEST_CASE("an answer that comes for an older process id is ignored, and only the
   CHECK(owned_in(told[1]).process == after);
   CHECK(owned_in(told[1]).owned.all());
   CHECK(owned_in(told[1]).previous.at(0) == before);
-}
-
-TEST_CASE("a process that gives up frees its shards for the next one at once, and stays quiet") {
-  fixture test;
-  std::vector<told_message> first, second;
-  const auto process = test.start_process(first, 1);
-  test.steps.run();
-  test.start_process(second, 2);
-  test.steps.advance(3s);
-  auto answer = test.ask_to_give_up(process);
-  test.steps.run();
-  REQUIRE(*answer);
-  CHECK((*answer)->has_value());
-  CHECK(test.status(process).shards_owned == 0);
-  test.steps.advance(2s);
-  CHECK(owned_in(second.back()).owned.all());
-  const auto own = owned_in(first[0]).process;
-  const auto asked_since = std::count_if(test.pool.seen.begin(), test.pool.seen.end(), [&](const auto& what) {
-    return what.name == "renew" && std::any_cast<process_id>(what.request) == own;
-  });
-  caf::anon_send(process, writer_fenced{own});
-  test.steps.advance(20s);
-  CHECK(asked_since == std::count_if(test.pool.seen.begin(), test.pool.seen.end(), [&](const auto& what) {
-          return what.name == "renew" && std::any_cast<process_id>(what.request) == own;
-        }));
-  CHECK(first.size() == 1);
-  auto again = test.ask_to_give_up(process);
-  test.steps.run();
-  REQUIRE(*again);
-  CHECK((*again)->has_value());
-}
-
-TEST_CASE("giving up while the database is away is answered at its deadline, and done when it is back") {
-  fixture test;
-  std::vector<told_message> told;
-  const auto process = test.start_process(told);
-  test.steps.run();
-  test.pool.failing = all_away;
-  auto answer = test.ask_to_give_up(process, test.steps.system().clock().now() + 5s);
-  auto longer = test.ask_to_give_up(process, test.steps.system().clock().now() + 60s);
-  test.steps.advance(4900ms);
-  CHECK_FALSE(*answer);
-  test.steps.advance(100ms);
-  REQUIRE(*answer);
-  CHECK((*answer)->failure().code == error_code::deadline_exceeded);
-  CHECK(test.pool.count("end") <= 25); // not as fast as it can
-  CHECK_FALSE(*longer);
-  test.pool.failing = none_away;
-  test.steps.advance(500ms);
-  REQUIRE(*longer);
-  CHECK((*longer)->has_value());
-  CHECK(test.table.count_of(owned_in(told.at(0)).process) == 0);
-}
-
-TEST_CASE("giving up does not wait for what is under way, and what that brings is told to nobody") {
-  fixture test;
-  std::vector<told_message> told;
-  test.pool.holding = held("take");
-  const auto process = test.start_process(told);
-  test.steps.run();
-  auto answer = test.ask_to_give_up(process);
-  test.steps.run();
-  REQUIRE(*answer);
-  CHECK((*answer)->has_value());
-  test.pool.answer_held("take");
-  test.steps.advance(10s);
-  CHECK(told.empty());
-  CHECK(test.status(process).shards_owned == 0);
-}
-
-TEST_CASE("who waits until all is given up is answered when what does it dies") {
-  fixture test;
-  std::vector<told_message> told;
-  const auto process = test.start_process(told);
-  test.steps.run();
-  test.pool.holding = held("end");
-  auto answer = test.ask_to_give_up(process);
-  test.steps.run();
-  CHECK_FALSE(*answer);
-  test.stop_hard(process);
-  REQUIRE(*answer);
-  CHECK((*answer)->failure().code == error_code::internal);
-  CHECK((*answer)->failure().message.find("caf") == std::string::npos);
 }
 
 TEST_CASE("every unit of ownership has a deadline, and a taking is never run twice by itself") {

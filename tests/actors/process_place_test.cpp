@@ -106,6 +106,9 @@ TEST_CASE("what runs on another machine or in another namespace, or nobody knows
   CHECK_FALSE(has_ended(elsewhere));
   elsewhere.machine.clear();
   CHECK_FALSE(has_ended(elsewhere));
+  auto unlike = child.place();
+  unlike.pid += std::int64_t{1} << 32; // ends in the same bits
+  CHECK_FALSE(has_ended(unlike));
 }
 
 TEST_CASE("a number that no process can have proves nothing") {

@@ -100,6 +100,26 @@ TEST_CASE("a step that fails is tried again after longer and longer, until it su
   CHECK((*answer)->value().events == 10'000);
 }
 
+TEST_CASE("once a step has succeeded, the next failure is tried again soon") {
+  fixture test;
+  test.start();
+  const auto session = test.table.add_erasure(2);
+  test.pool.failing = failing("step", db::failure_kind::wait);
+  auto answer = test.erase(session, 10min);
+  test.steps.advance(3min);
+  test.pool.failing = none_fail;
+  test.pool.holding = named("step");
+  for (int i = 0; i < 61 && test.pool.held.empty(); ++i)
+    test.steps.advance(1s);
+  REQUIRE(test.pool.count_held("step") == 1);
+  test.end_steps(1);
+  REQUIRE(test.pool.count_held("step") == 1);
+  test.pool.fail_held("step", db::failure_kind::wait);
+  test.pool.holding = none_held;
+  test.steps.advance(1s);
+  CHECK(has_value(answer));
+}
+
 TEST_CASE("who asks again for an erasure that waits after a failure need not wait as long") {
   fixture test;
   test.start();
@@ -150,6 +170,29 @@ TEST_CASE("a last step whose answer is lost counts as done; that there is nothin
   test.steps.run();
   REQUIRE(*none);
   CHECK((*none)->failure().code == error_code::not_found);
+}
+
+TEST_CASE("an only step whose answer is lost counts as done, one that was never made does not") {
+  for (const bool is_lost : {true, false}) {
+    fixture test;
+    test.pool.holding = named("step");
+    test.start();
+    const auto session = is_lost ? test.table.add_erasure(1) : key_of(1);
+    auto answer = test.erase(session);
+    test.steps.run();
+    if (is_lost)
+      test.pool.lose_answer("step");
+    else
+      test.pool.fail_held("step", db::failure_kind::wait);
+    test.pool.holding = none_held;
+    test.steps.advance(2s);
+    REQUIRE(*answer);
+    CHECK(has_value(answer) == is_lost);
+    if (is_lost)
+      CHECK((*answer)->value().sessions == 1);
+    else
+      CHECK((*answer)->failure().code == error_code::not_found);
+  }
 }
 
 TEST_CASE("several who ask for the erasure of one session are all answered by one erasure") {
@@ -237,6 +280,40 @@ TEST_CASE("more erasures than there is room for are refused with a time to come 
   test.end_steps(1);
   test.steps.advance(6s);
   CHECK(test.table.left.empty());
+}
+
+TEST_CASE("erasures that nobody waits for, and many who wait for one, take no more room than there is") {
+  fixture test;
+  test.options.erasures_max = 3;
+  test.pool.holding = named("step");
+  for (int i = 0; i < 5; ++i)
+    test.table.add_erasure(1);
+  test.start();
+  test.own();
+  test.steps.advance(6s);
+  CHECK(test.pool.count_held("step") == 3);
+  auto another = test.erase(test.table.add_erasure(1));
+  const auto begun = std::any_cast<session_key>(test.pool.held.front().what.request);
+  std::vector<pending_answer<erased>> askers;
+  for (int i = 0; i < 4; ++i)
+    askers.push_back(test.erase(begun));
+  test.steps.run();
+  REQUIRE(*another);
+  CHECK((*another)->failure().code == error_code::overloaded);
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK(askers[i]->has_value() == (i == 3));
+}
+
+TEST_CASE("an erasure that somebody waits for is gone on with although the session is another's now") {
+  fixture test;
+  test.pool.holding = named("step");
+  test.start();
+  const auto process = test.own();
+  auto answer = test.erase(test.table.add_erasure(3));
+  test.end_steps(1);
+  test.lose(process);
+  test.end_steps(2);
+  CHECK(has_value(answer));
 }
 
 TEST_CASE("who waits for an erasure is answered when the sweeper dies") {

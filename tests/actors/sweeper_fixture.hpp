@@ -275,6 +275,7 @@ struct sweeper_fixture {
   }
   /// A step of each erasure that is under way ends, as often as that.
   void end_steps(int times) {
+    steps.run();
     for (int i = 0; i < times; ++i) {
       for (auto held = pool.count_held("step"); held > 0; --held)
         pool.answer_held("step");
