@@ -2,6 +2,8 @@
 #pragma once
 
 #include "db/statement.hpp"
+#include "messages/clock.hpp"
+#include "messages/error.hpp"
 #include "messages/session_requests.hpp"
 
 namespace colloquy::db {
