@@ -2,6 +2,7 @@
 
 #include <caf/send.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -37,32 +38,49 @@ std::string fake_postgres::turn_status(session_id id, std::int64_t number) const
   return std::string(to_string(found->second.turns.at(number).status));
 }
 
-db::unit_outcome fake_postgres::execute(const db::unit& unit) {
-  if (!failures.empty()) {
-    auto failure = std::move(failures.front());
-    failures.pop_front();
-    return {{}, std::move(failure)};
-  }
+/// Of what the service does for itself, beside sessions and their writer.
+bool fake_postgres::is_upkeep(const db::unit& unit) {
   const std::string_view first = unit.calls.front().what->name;
-  if (first == "claim_writer")
-    return claim(unit.calls.front());
+  return first == "as_system" || first.ends_with("_process") || first == "read_processes";
+}
 
+std::optional<db_failure> fake_postgres::next_failure(const db::unit& unit) {
+  for (const auto& call : unit.calls)
+    if (auto made = failures_of.find(call.what->name); made != failures_of.end() && !made->second.empty()) {
+      auto failure = std::move(made->second.front());
+      made->second.pop_front();
+      return failure;
+    }
+  if (failures.empty() || is_upkeep(unit))
+    return std::nullopt;
+  auto failure = std::move(failures.front());
+  failures.pop_front();
+  return failure;
+}
+
+db::unit_outcome fake_postgres::execute(const db::unit& unit) {
+  if (auto failure = next_failure(unit))
+    return {{}, std::move(failure)};
+  tables_.now = now();
   fake_tables copy; // a transaction
-  const bool writes = first == "begin_batch";
+  const bool writes = std::string_view(unit.calls.front().what->name) != "set_tenants";
   if (writes)
     copy = tables_;
   db::unit_outcome outcome;
   for (const auto& call : unit.calls) {
+    ++statements_[call.what->name];
     db::rows answer;
-    if (auto failure = apply(call, writes ? copy : tables_, answer))
+    if (auto failure = (writes ? copy : tables_).apply(call, poison, answer))
       return {{}, std::move(failure)};
     outcome.results.push_back(std::move(answer));
   }
-  if (writes) {
+  if (!writes)
+    return outcome;
+  if (std::string_view(unit.calls.front().what->name) == "begin_batch") {
     batch_sizes_.push_back(events_in(copy) - events_in(tables_));
-    tables_ = std::move(copy);
     ++batches_committed_;
   }
+  tables_ = std::move(copy);
   return outcome;
 }
 
@@ -73,33 +91,19 @@ std::size_t fake_postgres::events_in(const fake_tables& tables) {
   return count;
 }
 
-db::unit_outcome fake_postgres::claim(const db::statement_call& call) {
-  const auto process = db::decode_uuid(*call.parameters[0]);
-  const auto expected = db::decode_int8(*call.parameters[2]);
-  if (expected == 0 && process != writer_) { // a process that begins anew
-    writer_ = process;
-    epoch_ = 0;
-    tables_.seq = 0;
-  }
-  if (expected != epoch_)
-    return {{},
-            db_failure{expected == 0 ? failure_kind::data : failure_kind::fence, expected == 0 ? "23505" : "CQ001",
-                       "claimed by another"}};
-  ++epoch_;
-  return {{make_rows({{db::encode_int8(epoch_), db::encode_int8(tables_.seq), db::encode_int4(42)}}, 3)}, {}};
+void fake_postgres::take_over() {
+  for (auto& [process, writer] : tables_.writers)
+    ++writer.epoch;
 }
 
-std::optional<db_failure> fake_postgres::apply(const db::statement_call& call, fake_tables& to, db::rows& answer) {
-  const std::string_view name = call.what->name;
-  if (name == "begin_batch") {
-    const auto epoch = db::decode_int8(*call.parameters[2]);
-    const auto seq = db::decode_int8(*call.parameters[3]);
-    if (epoch != epoch_ || seq != to.seq + 1 || db::decode_uuid(*call.parameters[0]) != writer_)
-      return db_failure{failure_kind::fence, "CQ001", "out of the chain"};
-    to.seq = seq;
-    return std::nullopt;
-  }
-  return to.apply(call, poison, answer);
+void fake_postgres::take_over_shards() {
+  take_over();
+  for (auto& [id, process] : tables_.processes)
+    process.is_lost = true;
+  const auto other = process_id::make().bytes;
+  tables_.processes[other] = {
+      timestamp::max() - std::chrono::hours{1}, false, false, {"elsewhere", db::encode_int8(1), db::encode_int8(1)}};
+  std::fill(tables_.shards.begin(), tables_.shards.end(), other);
 }
 
 // --- the pool --------------------------------------------------------------------------------------------------------
@@ -159,10 +163,10 @@ private:
   std::shared_ptr<fake_pool::line> line_;
 };
 
-class fake_supervisor : public actors::supervisor_actor::base {
+class fake_supervisor : public fake_supervisor_actor::base {
 public:
   fake_supervisor(caf::actor_config& config, fake_pool* pool)
-    : actors::supervisor_actor::base(config)
+    : fake_supervisor_actor::base(config)
     , pool_(pool) {
     set_down_handler([this](const caf::down_msg& down) {
       if (pool_->leaseholder_ && down.source == pool_->leaseholder_)
@@ -171,12 +175,21 @@ public:
   }
 
   behavior_type make_behavior() override {
-    return {[this](actors::run_unit& request) -> db::unit_outcome {
-              if (pool_->is_away)
-                return {{}, db_failure{failure_kind::wait, "", "no connection"}};
-              note_wake(*request.work);
-              return pool_->run(*request.work);
+    return {[this](actors::run_unit& request) {
+              auto answer = make_response_promise<db::unit_outcome>();
+              const bool is_held = !pool_->reads_at_once && !fake_postgres::is_upkeep(*request.work);
+              if (pool_->is_away) {
+                answer.deliver(db::unit_outcome{{}, db_failure{failure_kind::wait, "", "no connection"}});
+              } else if (is_held) {
+                note_wake(*request.work);
+                pool_->reads_.push_back({answer, *request.work});
+              } else {
+                note_wake(*request.work);
+                answer.deliver(pool_->run(*request.work));
+              }
+              return answer;
             },
+            [this](const answer_held& told) { answer_read(told); },
             [this](const actors::lease_connection& wanted) -> result<actors::leased_connection> {
               if (pool_->is_away)
                 return error{error_code::database_unavailable, "no connection"};
@@ -203,6 +216,15 @@ public:
   }
 
 private:
+  void answer_read(const answer_held& told) {
+    if (told.index >= pool_->reads_.size())
+      return;
+    const auto at = pool_->reads_.begin() + static_cast<std::ptrdiff_t>(told.index);
+    auto read = std::move(*at);
+    pool_->reads_.erase(at);
+    read.answer.deliver(told.how == fault::none ? pool_->run(read.work) : lost());
+  }
+
   void end_lease() {
     if (pool_->connection_)
       send_exit(pool_->connection_, caf::exit_reason::user_shutdown);
@@ -222,7 +244,15 @@ private:
 };
 
 actors::supervisor_actor fake_pool::spawn(caf::actor_system& system) {
-  return caf::actor_cast<actors::supervisor_actor>(system.spawn<fake_supervisor>(this));
+  supervisor_ = system.spawn<fake_supervisor>(this);
+  return caf::actor_cast<actors::supervisor_actor>(supervisor_);
+}
+
+bool fake_pool::answer_read(std::size_t index, fault how) {
+  if (index >= reads_.size())
+    return false;
+  caf::anon_send(supervisor_, answer_held{how, index});
+  return true;
 }
 
 void fake_pool::lose_backend(bool tell_now) {

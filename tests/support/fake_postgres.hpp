@@ -4,6 +4,7 @@
 
 #include "actors/pool_interface.hpp"
 #include "db/batch.hpp"
+#include "messages/clock.hpp"
 #include "messages/event.hpp"
 #include "messages/session.hpp"
 #include "tests/support/fake_tables.hpp"
@@ -40,19 +41,31 @@ public:
 
   /// Data that contains this is refused as a constraint would.
   std::string poison = "\x01";
-  /// The next units fail with this and nothing of them is done.
+  /// The next units fail with this and nothing of them is done; what the service does for itself does not count.
   std::deque<db::db_failure> failures;
-  /// Another process takes the row.
-  void take_over() { ++epoch_; }
+  /// The same for the next units that have a statement of this name.
+  std::map<std::string, std::deque<db::db_failure>, std::less<>> failures_of;
+  /// Another process takes the writers' rows.
+  void take_over();
+  /// Another process, which lives for ever, takes all that others had: rows and shards.
+  void take_over_shards();
+  /// How often a statement of this name was run.
+  std::size_t count_of(const std::string& statement) const {
+    return statements_.contains(statement) ? statements_.at(statement) : 0;
+  }
+  /// The server's clock.
+  wall_clock now = system_time;
+  /// The rows themselves: to look at, or to change as somebody else would.
+  fake_tables& tables() { return tables_; }
+
+  static bool is_upkeep(const db::unit& unit);
 
 private:
-  db::unit_outcome claim(const db::statement_call& call);
-  std::optional<db::db_failure> apply(const db::statement_call& call, fake_tables& to, db::rows& answer);
+  std::optional<db::db_failure> next_failure(const db::unit& unit);
   static std::size_t events_in(const fake_tables& tables);
 
   fake_tables tables_;
-  uuid_bytes writer_{}; // the process whose writer holds the row
-  std::int64_t epoch_ = 0;
+  std::map<std::string, std::size_t> statements_;
   std::size_t batches_committed_ = 0;
   std::vector<std::size_t> batch_sizes_;
 };
@@ -63,6 +76,7 @@ enum class fault { none, lost_before, lost_after };
 /// Test to connection: answer the oldest unit like this.
 struct answer_held {
   fault how = fault::none;
+  std::size_t index = 0; ///< of a read that is held
 };
 
 } // namespace colloquy::test
@@ -72,6 +86,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::test::answer_held)
 namespace colloquy::test {
 
 using fake_connection_actor = actors::connection_actor::extend<caf::reacts_to<answer_held>>;
+using fake_supervisor_actor = actors::supervisor_actor::extend<caf::reacts_to<answer_held>>;
 
 /// The pool and its connections, for the stepped system. Leased connections hold their units until answer_next() or, if
 /// `answers_at_once` is set, answer as they come.
@@ -85,6 +100,12 @@ public:
   bool answers_at_once = true;
   /// No connection can be had.
   bool is_away = false;
+  /// If not set, what is asked of the pool for sessions and the catalog is held until answer_read().
+  bool reads_at_once = true;
+
+  /// Runs a read that is held, the oldest first, and answers it; false if there is none at that place.
+  bool answer_read(std::size_t index = 0, fault how = fault::none);
+  std::size_t reads_held() const { return reads_.size(); }
 
   /// Tells the leased connection to answer the oldest unit it holds, as soon as it runs; false if it holds none.
   bool answer_next(fault how = fault::none);
@@ -126,6 +147,8 @@ private:
   db::unit_outcome run(const db::unit& work) { return database_->execute(work); }
 
   std::shared_ptr<fake_postgres> database_;
+  fake_supervisor_actor supervisor_;
+  std::deque<held_unit> reads_;
   fake_connection_actor connection_;
   std::shared_ptr<line> current_ = std::make_shared<line>();
   std::size_t leases_ = 0;

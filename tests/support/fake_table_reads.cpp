@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <string>
+#include <utility>
 
 namespace colloquy::test {
 
@@ -12,13 +15,36 @@ fake_tables::session_row* fake_tables::find(const column& tenant, const column& 
 }
 
 bool fake_tables::is_hidden(const stored_event& entry) const {
-  if (!entry.rest[of_turn])
+  return rolled_back.contains(uuid_of(entry.rest[of_turn]));
+}
+
+bool fake_tables::apply_read(std::string_view name, const db::statement_call& call, db::rows& answer) {
+  constexpr std::string_view list = "list_sessions_";
+  if (name == "read_session")
+    answer = read_session(call);
+  else if (name == "read_log_up" || name == "read_log_down")
+    answer = read_log(call, name == "read_log_down");
+  else if (name == "read_fork")
+    answer = read_log(call, db::decode_bool(*call.parameters[7]));
+  else if (name == "read_turns" || name == "read_turn")
+    answer = read_turns(call, name == "read_turn");
+  else if (name == "find_key")
+    answer = find_key(call);
+  else if (name == "read_keys")
+    answer = read_keys(call);
+  else if (name == "find_fork_point")
+    answer = find_fork_point(call);
+  else if (name == "count_hidden")
+    answer = count_hidden(call);
+  else if (name == "find_session") {
+    const auto at = external_ids.find({*call.parameters[0], *call.parameters[1]});
+    answer = at == external_ids.end() ? make_rows({}, 1) : make_rows({{db::encode_uuid(at->second)}}, 1);
+  } else if (name.starts_with(list)) {
+    answer = list_sessions(call, std::stoi(std::string(name.substr(list.size()))));
+  } else {
     return false;
-  for (const auto& [id, session] : sessions)
-    for (const auto& [n, each] : session.turns)
-      if (each.status == turn_status::rolled_back && each.row[turn] == entry.rest[of_turn])
-        return true;
-  return false;
+  }
+  return true;
 }
 
 std::vector<const stored_event*> fake_tables::whole_log(const uuid_bytes& log) const {
@@ -39,42 +65,43 @@ std::vector<const stored_event*> fake_tables::whole_log(const uuid_bytes& log) c
   return all;
 }
 
+columns fake_tables::record_columns(const session_row& session) const {
+  const auto all = whole_log(uuid_of(session.row[log_id_at]));
+  const auto& from = session.row;
+  return {from[log_id_at],
+          from[user],
+          from[agent],
+          from[external],
+          from[title],
+          session.status,
+          from[created],
+          from[created],
+          from[expires],
+          from[lives],
+          db::encode_int8(session.turn_count),
+          db::encode_int8(session.total_tokens),
+          session.version,
+          from[metadata],
+          from[parent],
+          from[fork_offset],
+          db::encode_int8(all.empty() ? -1 : all.back()->offset)};
+}
+
 db::rows fake_tables::read_session(const db::statement_call& call) {
   auto* session = find(call.parameters[0], call.parameters[1]);
   if (!session)
     return make_rows({}, 33);
   const auto all = whole_log(uuid_of(session->row[log_id_at]));
-  std::int64_t last = -1, count_of = 0;
-  if (!all.empty()) {
-    last = all.back()->offset;
-    count_of = db::decode_int8(*all.back()->rest[messages]);
-  }
+  const auto count_of = all.empty() ? 0 : db::decode_int8(*all.back()->rest[messages]);
   db::array_builder users(db::oids::text, 0, 0), roles(db::oids::text, 0, 0);
   for (const auto& [id, as] : session->participants) {
     users.add(id);
     roles.add(as);
   }
-  const auto& from = session->row;
-  columns row{from[log_id_at],
-              from[user],
-              from[agent],
-              from[external],
-              from[title],
-              session->status,
-              from[created],
-              from[created],
-              from[expires],
-              from[lives],
-              db::encode_int8(session->turn_count),
-              db::encode_int8(session->total_tokens),
-              session->version,
-              from[metadata],
-              from[parent],
-              from[fork_offset],
-              db::encode_int8(last),
-              db::encode_int8(count_of),
-              std::move(users).finish(),
-              std::move(roles).finish()};
+  auto row = record_columns(*session);
+  row.push_back(db::encode_int8(count_of));
+  row.push_back(std::move(users).finish());
+  row.push_back(std::move(roles).finish());
   if (session->turns.empty()) {
     row.push_back(db::encode_bool(false));
     row.resize(33);
@@ -82,7 +109,7 @@ db::rows fake_tables::read_session(const db::statement_call& call) {
   }
   const auto& turns_row = session->turns.rbegin()->second.row;
   const auto granter = processes.find(uuid_of(turns_row[process]));
-  row.push_back(db::encode_bool(granter != processes.end() && granter->second));
+  row.push_back(db::encode_bool(granter != processes.end() && granter->second.has_ended));
   for (const auto each : {number, turn, state, trace, started, ended, lease, input, output, process, first, count})
     row.push_back(turns_row[each]);
   return make_rows({row}, 33);
@@ -168,6 +195,32 @@ db::rows fake_tables::count_hidden(const db::statement_call& call) const {
   for (const auto* entry : whole_log(uuid_of(call.parameters[1])))
     hidden += entry->offset <= db::decode_int8(*call.parameters[2]) && entry->kind == "message" && is_hidden(*entry);
   return make_rows({{db::encode_int8(hidden)}}, 1);
+}
+
+/// Parameters: tenant, user, agent, status, now, the cursor's time and id, limit. The variant tells which count.
+db::rows fake_tables::list_sessions(const db::statement_call& call, int variant) const {
+  const auto& p = call.parameters;
+  const auto time = db::decode_timestamp(*p[4]);
+  const auto cursor = std::make_pair(db::decode_timestamp(*p[5]), db::decode_uuid(*p[6]));
+  std::map<std::pair<timestamp, uuid_bytes>, columns> found;
+  for (const auto& [id, session] : sessions) {
+    const auto place = std::make_pair(db::decode_timestamp(*session.row[created]), id);
+    const bool is_expired =
+        session.status == "expired" || (session.row[expires] && db::decode_timestamp(*session.row[expires]) <= time);
+    const int of_status = variant / 4;
+    if (session.tenant != *p[0] || place >= cursor || (variant % 2 != 0 && session.row[user] != p[1]) ||
+        (variant / 2 % 2 != 0 && session.row[agent] != p[2]) ||
+        (of_status == 1 && (is_expired || session.status != p[3])) || (of_status == 2 && !is_expired))
+      continue;
+    auto row = record_columns(session);
+    row.insert(row.begin(), db::encode_uuid(id));
+    found.emplace(place, std::move(row));
+  }
+  std::vector<columns> out;
+  for (auto at = found.rbegin(); at != found.rend() && out.size() < static_cast<std::size_t>(db::decode_int8(*p[7]));
+       ++at)
+    out.push_back(at->second);
+  return make_rows(out, 18);
 }
 
 } // namespace colloquy::test

@@ -13,27 +13,6 @@ namespace {
 using db::db_failure;
 using db::failure_kind;
 
-/// The elements of a binary array; none for a null element. An empty array stands for nulls only.
-columns elements(const column& parameter) {
-  columns out;
-  std::string_view bytes = parameter.value();
-  if (db::decode_int4(bytes) == 0)
-    return out;
-  const auto count = db::decode_int4(bytes.substr(12));
-  bytes.remove_prefix(20);
-  for (int i = 0; i < count; ++i) {
-    const auto length = db::decode_int4(bytes);
-    bytes.remove_prefix(4);
-    if (length < 0) {
-      out.emplace_back();
-      continue;
-    }
-    out.emplace_back(bytes.substr(0, static_cast<std::size_t>(length)));
-    bytes.remove_prefix(static_cast<std::size_t>(length));
-  }
-  return out;
-}
-
 /// All parameters from `first` on, as rows: unnest().
 std::vector<columns> unnested(const db::statement_call& call, std::size_t first = 0) {
   std::vector<columns> rows;
@@ -70,6 +49,26 @@ column text_array(const column& literal) {
 
 } // namespace
 
+columns elements(const column& parameter) {
+  columns out;
+  std::string_view bytes = parameter.value();
+  if (db::decode_int4(bytes) == 0)
+    return out;
+  const auto count = db::decode_int4(bytes.substr(12));
+  bytes.remove_prefix(20);
+  for (int i = 0; i < count; ++i) {
+    const auto length = db::decode_int4(bytes);
+    bytes.remove_prefix(4);
+    if (length < 0) {
+      out.emplace_back();
+      continue;
+    }
+    out.emplace_back(bytes.substr(0, static_cast<std::size_t>(length)));
+    bytes.remove_prefix(static_cast<std::size_t>(length));
+  }
+  return out;
+}
+
 db::rows make_rows(const std::vector<columns>& values, int count) {
   std::shared_ptr<PGresult> result(PQmakeEmptyPGresult(nullptr, PGRES_TUPLES_OK), PQclear);
   std::vector<PGresAttDesc> attributes(static_cast<std::size_t>(count));
@@ -92,9 +91,22 @@ db::rows make_rows(const std::vector<columns>& values, int count) {
 
 std::optional<db_failure> fake_tables::apply(const db::statement_call& call, const std::string& poison,
                                              db::rows& answer) {
+  static const std::set<std::string_view> without_effect{"set_tenants", "as_system",    "as_login_role",
+                                                         "end_backend", "end_backends", "plan_for_sums"};
   const std::string_view name = call.what->name;
+  if (name == "begin_batch")
+    return begin_batch(call);
+  if (name == "claim_writer")
+    return claim_writer(call, answer);
   if (name == "insert_events")
     return insert_events(call, poison);
+  if (without_effect.contains(name) || apply_batch(name, call, answer) || apply_read(name, call, answer) ||
+      apply_ownership(name, call, answer) || apply_sweep(name, call, answer))
+    return std::nullopt;
+  return db_failure{failure_kind::fault, "42P01", "the model does not know " + std::string(name)};
+}
+
+bool fake_tables::apply_batch(std::string_view name, const db::statement_call& call, db::rows& answer) {
   if (name == "insert_sessions" || name == "insert_keyed_sessions")
     answer = insert_sessions(call);
   else if (name == "insert_creation_keys")
@@ -115,27 +127,9 @@ std::optional<db_failure> fake_tables::apply(const db::statement_call& call, con
     count_turns(call);
   else if (name == "begin_erasures")
     begin_erasures(call);
-  else if (name == "read_session")
-    answer = read_session(call);
-  else if (name == "read_log_up" || name == "read_log_down")
-    answer = read_log(call, name == "read_log_down");
-  else if (name == "read_fork")
-    answer = read_log(call, db::decode_bool(*call.parameters[7]));
-  else if (name == "read_turns" || name == "read_turn")
-    answer = read_turns(call, name == "read_turn");
-  else if (name == "find_key")
-    answer = find_key(call);
-  else if (name == "read_keys")
-    answer = read_keys(call);
-  else if (name == "find_fork_point")
-    answer = find_fork_point(call);
-  else if (name == "count_hidden")
-    answer = count_hidden(call);
-  else if (name == "find_session") {
-    const auto at = external_ids.find({*call.parameters[0], *call.parameters[1]});
-    answer = at == external_ids.end() ? make_rows({}, 1) : make_rows({{db::encode_uuid(at->second)}}, 1);
-  }
-  return std::nullopt;
+  else
+    return false;
+  return true;
 }
 
 // --- batches ---------------------------------------------------------------------------------------------------------
@@ -152,7 +146,8 @@ std::optional<db_failure> fake_tables::insert_events(const db::statement_call& c
     log.push_back({offset,
                    *row[4],
                    *row[12],
-                   {row[3], row[5], row[6], row[7], row[8], text_array(row[9]), row[10], row[11], row[13], row[14]}});
+                   {row[3], row[5], row[6], row[7], row[8], text_array(row[9]), row[10], row[11], row[13], row[14]},
+                   *row[0]});
   }
   return std::nullopt;
 }
@@ -198,9 +193,12 @@ void fake_tables::add_forks(const db::statement_call& call) {
 
 void fake_tables::upsert_turns(const db::statement_call& call) {
   for (auto& row : unnested(call))
-    if (auto* session = find(row[0], row[1]))
+    if (auto* session = find(row[0], row[1])) {
       session->turns[db::decode_int8(*row[2])] = {parse_turn_status(*row[4]).value(),
                                                   columns(row.begin() + 2, row.end())};
+      if (*row[4] == "rolled_back")
+        rolled_back.insert(uuid_of(row[3]));
+    }
 }
 
 void fake_tables::insert_keys(const db::statement_call& call) {
@@ -241,7 +239,9 @@ void fake_tables::count_turns(const db::statement_call& call) {
 void fake_tables::begin_erasures(const db::statement_call& call) {
   for (auto& row : unnested(call))
     if (auto* session = find(row[0], row[1])) {
-      erasures[uuid_of(row[1])] = {*row[0], uuid_of(session->row[log_id_at])};
+      erasures[uuid_of(row[1])] = {*row[0], uuid_of(session->row[log_id_at]),
+                                   static_cast<std::int64_t>(session->turns.size()),
+                                   static_cast<std::int64_t>(session->participants.size())};
       if (session->row[external])
         external_ids.erase({*row[0], *session->row[external]});
       sessions.erase(uuid_of(row[1]));

@@ -15,7 +15,7 @@ namespace colloquy::test {
 
 struct stepped_service {
   explicit stepped_service(actors::directory_options options = {}) {
-    options.now = steps.clock();
+    options.now = database->now = steps.clock();
     if (!options.budget)
       options.budget = std::make_shared<byte_budget>(std::size_t{64} << 20);
     options.writing.batch_timeout = std::chrono::seconds{30};
@@ -26,9 +26,11 @@ struct stepped_service {
     steps.run();
   }
   ~stepped_service() {
-    pool.answers_at_once = true;
+    pool.answers_at_once = pool.reads_at_once = true;
     while (pool.answer_next()) {
     }
+    while (pool.reads_held() > 0 && pool.answer_read())
+      steps.run();
     caf::anon_send_exit(directory, caf::exit_reason::user_shutdown);
     steps.run();
   }
@@ -59,10 +61,11 @@ struct stepped_service {
   /// The database is well again, and time enough passes for everything to come to rest.
   void heal() {
     pool.is_away = false;
-    pool.answers_at_once = true;
+    pool.answers_at_once = pool.reads_at_once = true;
     database->failures.clear();
+    database->failures_of.clear();
     for (int i = 0; i < 50; ++i) {
-      while (pool.answer_next())
+      while (pool.answer_next() || pool.answer_read())
         steps.run();
       steps.advance(std::chrono::milliseconds{200}, std::chrono::milliseconds{200});
     }
