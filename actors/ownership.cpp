@@ -165,7 +165,7 @@ void ownership::on_others(const asked& when, const db::unit_outcome& outcome) {
     return end_taking(when, "");
   std::vector<process_id> dead;
   for (const auto& other : *others)
-    if (other.process != process_ && options_.has_ended(other.place))
+    if (other.process != process_ && (other.process == options_.former || options_.has_ended(other.place)))
       dead.push_back(other.process);
   // Not again by itself: the second answer would not tell what the first one took.
   run(work_.take(process_, dead), {"take_shards", options_.request_timeout, false},

@@ -70,6 +70,9 @@ struct ownership_options {
   std::chrono::milliseconds request_timeout{10'000}; ///< of everything else
   std::size_t give_ups_max = 1000;
   db::process_place place = own_process_place();
+  /// The process id of an ownership actor of this process that has died. Its shards are taken at once: nobody renews
+  /// them, and its place says that it lives.
+  std::optional<process_id> former{};
   std::function<bool(const db::process_place&)> has_ended = actors::has_ended;
 };
 

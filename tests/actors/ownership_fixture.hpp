@@ -154,7 +154,8 @@ struct ownership_fixture {
   }
 
   /// A process whose listener writes down what it is told.
-  actors::ownership_actor start_process(std::vector<told_message>& told, std::int64_t pid = 1) {
+  actors::ownership_actor start_process(std::vector<told_message>& told, std::int64_t pid = 1,
+                                        std::optional<process_id> former = {}) {
     auto listener = caf::actor_cast<actors::ownership_listener>(steps.system().spawn([&told] {
       return actors::ownership_listener::behavior_type{
           [&told](const actors::shards_owned& message) { told.emplace_back(message); },
@@ -162,6 +163,7 @@ struct ownership_fixture {
     }));
     actors::ownership_options options;
     options.place = {"machine", pid, 1};
+    options.former = former;
     options.has_ended = [this](const db::process_place& place) { return place.pid == ended_pid; };
     auto made = caf::actor_cast<actors::ownership_actor>(
         steps.system().spawn<actors::ownership>(supervisor, std::move(listener), std::move(options), work()));

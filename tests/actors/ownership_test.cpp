@@ -65,6 +65,20 @@ TEST_CASE("shards of a process that has ended for certain are taken without wait
   }
 }
 
+TEST_CASE("what takes the place of one that died in this process takes its shards at once") {
+  fixture test;
+  std::vector<told_message> first, second;
+  const auto died = test.start_process(first, 1);
+  test.steps.run();
+  test.stop_hard(died);
+  const auto former = owned_in(first.at(0)).process;
+  test.start_process(second, 1, former);
+  test.steps.run();
+  REQUIRE(second.size() == 1);
+  CHECK(owned_in(second[0]).owned.all());
+  CHECK(owned_in(second[0]).previous.at(0) == former);
+}
+
 TEST_CASE("a process from which another has taken over says so, and goes on under a fresh process id") {
   fixture test;
   std::vector<told_message> told;
