@@ -72,6 +72,7 @@ public:
       out_.values.acquire_timeout = out_.values.connect_timeout;
     find_database();
     fill_data_dir();
+    fill_journal_path();
     make_absolute();
     check_bounds();
     return std::move(out_);
@@ -267,6 +268,18 @@ private:
                                "neither XDG_DATA_HOME nor HOME is an absolute path; set --data-dir, or --database"});
   }
 
+  void fill_journal_path() {
+    auto& values = out_.values;
+    if (!values.journal || values.journal_path)
+      return;
+    if (!values.data_dir.empty())
+      values.journal_path = values.data_dir / "journal.db";
+    else if (values.database) // else the data folder is a mistake already
+      out_.mistakes.push_back(
+          {"journal_path", "default", std::nullopt,
+           "neither XDG_DATA_HOME nor HOME is an absolute path; set --journal-path, or --data-dir"});
+  }
+
   /// The embedded server's programs run in another working directory.
   void make_absolute() {
     const auto absolute = [](std::filesystem::path& path) {
@@ -275,8 +288,9 @@ private:
         path = whole.lexically_normal();
     };
     absolute(out_.values.data_dir);
-    if (out_.values.postgres_bin_dir)
-      absolute(*out_.values.postgres_bin_dir);
+    for (auto* path : {&out_.values.postgres_bin_dir, &out_.values.journal_path})
+      if (*path)
+        absolute(**path);
     if (auto& authorities = out_.values.ssl_root_cert; authorities && *authorities != "system")
       absolute(*authorities);
   }

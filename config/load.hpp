@@ -50,6 +50,7 @@ struct loaded {
 /// Reads, expands ${NAME} (from the environment, then the `.env`), checks, fills in what depends on something else:
 /// - data_dir: $XDG_DATA_HOME/colloquy, else ~/.local/share/colloquy; a mistake if neither is known and the embedded
 ///   server needs it. Relative paths become absolute, from the working directory.
+/// - journal_path, where the journal is on: journal.db in data_dir; a mistake if that is not known either.
 /// - what the profile stands for, where it is not given itself.
 /// - acquire_timeout, where not given, is connect_timeout.
 /// - database, where not given, is built from the pieces for a Supabase project, where there are any (supabase.hpp).

@@ -88,6 +88,9 @@ struct settings {
   std::size_t batches_in_flight_max = 2;
   std::size_t undurable_bytes_max = 256 * mebibyte;
   std::size_t session_undurable_bytes_max = 32 * mebibyte;
+  bool journal = false;
+  std::optional<std::filesystem::path> journal_path; ///< once loaded, there if `journal` is on, and absolute
+  std::size_t journal_bytes_max = 256 * mebibyte;
   std::size_t sessions_resident_max = 1'000'000;
   std::size_t resident_bytes_max = 2048 * mebibyte;
   std::size_t tail_cache_bytes_max = 256 * mebibyte;

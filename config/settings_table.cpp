@@ -193,6 +193,18 @@ void add_writing_settings(std::vector<setting_descriptor>& table) {
                                "undurable_bytes_max, which its default follows down."));
 }
 
+void add_journal_settings(std::vector<setting_descriptor>& table) {
+  table.push_back(bool_setting("journal", &settings::journal,
+                               "Whether what is accepted is on local disk before the answer says so, so that it "
+                               "survives the end of the process before the database has it."));
+  table.push_back(optional_path_setting("journal_path", &settings::journal_path, optional_path_rule(),
+                                        "The file of the journal, one for each process; unless set it is journal.db in "
+                                        "data_dir."));
+  table.push_back(size_setting("journal_bytes_max", &settings::journal_bytes_max, undurable_range,
+                               "How much the journal holds that is not yet durable; past it what is accepted waits for "
+                               "the database instead."));
+}
+
 void add_session_settings(std::vector<setting_descriptor>& table) {
   table.push_back(count_setting("sessions_resident_max", &settings::sessions_resident_max, {1, 100'000'000},
                                 "How many sessions may be in memory at a time."));
@@ -228,6 +240,7 @@ std::vector<setting_descriptor> make_table() {
   add_care_settings(table);
   add_bound_settings(table);
   add_writing_settings(table);
+  add_journal_settings(table);
   add_session_settings(table);
   return table;
 }

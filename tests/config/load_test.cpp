@@ -44,6 +44,9 @@ TEST_CASE("with nothing given every setting has its default", "[load]") {
   CHECK(found.batches_in_flight_max == 2);
   CHECK(found.undurable_bytes_max == 268435456);
   CHECK(found.session_undurable_bytes_max == 33554432);
+  CHECK_FALSE(found.journal);
+  CHECK_FALSE(found.journal_path);
+  CHECK(found.journal_bytes_max == 268435456);
   CHECK(found.sessions_resident_max == 1'000'000);
   CHECK(found.session_idle_timeout == 5min);
   CHECK(found.request_timeout == 30s);
@@ -173,6 +176,28 @@ TEST_CASE("without a home the data folder is a mistake only where the embedded s
   CHECK(load(from).mistakes.empty());
   from.flags = {{"database", "postgres://h"}};
   CHECK(load(from).mistakes.empty());
+}
+
+TEST_CASE("a journal that is on is in the data folder, unless it has a path of its own", "[load]") {
+  auto from = with_home();
+  from.flags = {{"journal-path", "ignored"}};
+  CHECK(load_well(from).journal_path == std::filesystem::current_path() / "ignored");
+  from.flags = {{"journal", "on"}};
+  CHECK(load_well(from).journal_path == "/home/someone/.local/share/colloquy/journal.db");
+  from.flags.emplace_back("data-dir", "d");
+  CHECK(load_well(from).journal_path == std::filesystem::current_path() / "d" / "journal.db");
+  from.flags.emplace_back("journal-path", "e/../j");
+  CHECK(load_well(from).journal_path == std::filesystem::current_path() / "j");
+}
+
+TEST_CASE("without a home a journal needs a path, also where the database is elsewhere", "[load]") {
+  sources from;
+  from.flags = {{"database", "postgres://h"}, {"journal", "true"}};
+  const auto found = load(from);
+  REQUIRE(found.mistakes.size() == 1);
+  CHECK(found.mistakes[0].setting == "journal_path");
+  from.flags.emplace_back("journal-path", "/j");
+  CHECK(load_well(from).journal_path == "/j");
 }
 
 TEST_CASE("relative folders become absolute", "[load]") {

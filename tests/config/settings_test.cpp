@@ -94,6 +94,7 @@ TEST_CASE("ranges include their ends and nothing beyond them", "[settings]") {
       {"batches_in_flight_max", "0", "1", "16", "17"},
       {"undurable_bytes_max", "1023KiB", "1MiB", "64GiB", "65GiB"},
       {"session_undurable_bytes_max", "1023KiB", "1MiB", "64GiB", "65GiB"},
+      {"journal_bytes_max", "1023KiB", "1MiB", "64GiB", "65GiB"},
       {"sessions_resident_max", "0", "1", "100000000", "100000001"},
       {"session_idle_timeout", "999ms", "1s", "24h", "25h"},
       {"request_timeout", "99ms", "100ms", "10min", "601s"},
