@@ -2,6 +2,7 @@
 #include "actors/session.hpp"
 
 #include "actors/session_pack.hpp"
+#include "actors/session_turns.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -98,6 +99,7 @@ template <class Request>
 void session::serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker) {
   if (phase_ == phase::failed || phase_ == phase::erasing)
     return reply(answer, result<typename Request::reply>(phase_ == phase::failed ? *failure_ : no_such_session));
+  end_if_overdue(); // time may have passed it since the last tick
   constexpr bool is_owners = std::is_same_v<Request, update_session> || std::is_same_v<Request, erase_session> ||
                              std::is_same_v<Request, fork_session> || std::is_same_v<Request, set_participant>;
   constexpr bool is_reading = std::is_same_v<Request, get_session> || std::is_same_v<Request, read_events> ||
@@ -169,8 +171,6 @@ void session::fail(error why) {
     std::exchange(doing_->replaying, std::nullopt)->answer.deliver(result<replayed>(*failure_));
   answer_waiters(doing_->durable_waiters, last_number_, failure_.get());
   answer_waiters(doing_->journaled_waiters, last_number_, failure_.get());
-  if (auto granting = std::exchange(doing_->granting, std::nullopt))
-    doing_->turn_queue.push_front(std::move(granting->whose));
   refuse_queue(*failure_);
   for (auto& reader : std::exchange(doing_->readers, {}))
     reply(reader.answer, result<event_page>(*failure_));
@@ -241,10 +241,10 @@ void session::on_down(const caf::down_msg& down) {
   unfold();
   if (!doing_)
     return;
-  auto& queue = doing_->turn_queue;
-  std::erase_if(queue, [&](const waiting_turn& waiting) { return waiting.asker == down.source; });
-  if (doing_->granting && doing_->granting->whose.asker == down.source)
-    doing_->granting->whose.deadline = time_point::min(); // let go when its history has come
+  const auto is_gone = [&](const caf::actor_addr& asker) { return asker == down.source; };
+  std::erase_if(doing_->turn_queue, [&](waiting_turn& waiting) { return !keep_askers(waiting, is_gone); });
+  if (doing_->granting && !keep_askers(doing_->granting->whose, is_gone))
+    doing_->granting->is_let_go = true;
   if (doing_->holder && doing_->holder == down.source && turn_runs())
     end_running(turn_status::lost);
   for (auto at = doing_->listeners.begin(); at != doing_->listeners.end();)

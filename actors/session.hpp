@@ -83,8 +83,9 @@ private:
             std::size_t bytes, promise_of<create_session> answer);
   void wake();
   void on_stored(const db::unit_outcome& outcome);
-  void wake_up();
-  void close_lost_turn(bool lease_goes_on);
+  void count_messages_of_turn(event_offset after);
+  void wake_up(bool lease_goes_on);
+  void adopt_turn();
   error name_is_taken() const;
   void finish(error why);
   void fail(error why);
@@ -133,16 +134,27 @@ private:
   void serve(promise_of<end_turn>& answer, end_turn& request, const caf::actor_addr&);
   void serve(promise_of<post_delta>& answer, post_delta& request, const caf::actor_addr&);
   void serve(promise_of<list_turns>& answer, list_turns& request, const caf::actor_addr&);
+  std::optional<error> why_no_turn() const;
+  bool joins_twin(waiting_turn& waiting);
   void repeat_turn(promise_of<start_turn>& answer, start_turn& request, const db::remembered_key& known);
+  std::optional<error> why_not_waiting(const start_turn& request) const;
+  bool is_known_turn(turn_id turn) const;
   void enqueue(waiting_turn waiting);
   void start_next();
-  void grant(waiting_turn whose, history_page history);
+  void on_history(result<history_page> history);
+  void grant(granting_turn granting, history_page history);
+  history_page with_newest(history_page history, std::optional<std::int64_t> token_budget, const event_blocks& since,
+                           const std::vector<event>& own) const;
+  void hand_over(waiting_turn& whose, granted_turn granted, const error* problem);
   void end_running(turn_status how, bool starts_next = true);
   std::uint64_t write_end(draft draft, turn_status how, const std::optional<token_usage>& usage,
                           const std::string& reason);
   bool leave_queue(turn_id turn, const error& why);
   void refuse_queue(const error& why);
+  void end_if_overdue();
   void check_turns(time_point now);
+  const db::turn_row* undurable_turn(turn_id turn) const;
+  std::vector<turn_record> waiting_turns() const;
   void forget_deltas();
 
   // session_reads.cpp: what there is

@@ -108,7 +108,7 @@ void session::count_trimmed(std::shared_ptr<history_reading> reading) {
     page.has_more = page.trimmed > 0;
     reading->done(std::move(page));
   };
-  const bool is_whole = !reading->before;
+  const bool is_whole = reading->before.value_or(known_->record.next_offset) >= known_->record.next_offset;
   if (is_whole && doing().hidden_messages)
     return less_hidden(*doing().hidden_messages);
   ask_database(db::count_hidden(source(), key_, reading->before.value_or(known_->record.next_offset) - 1),

@@ -9,7 +9,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <limits>
+#include <functional>
+#include <map>
 #include <utility>
 
 namespace colloquy::actors {
@@ -50,6 +51,8 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     return refuse(*problem);
   if (auto problem = check_reason(request.reason))
     return refuse(*problem);
+  if (!request.events.empty() && request.outcome != turn_status::completed)
+    return refuse({error_code::invalid_request, "only a completed turn has last messages"});
   if (request.outcome == turn_status::cancelled &&
       leave_queue(request.turn, {error_code::turn_lost, "it was cancelled while it waited for its turn"})) {
     turn_record waited;
@@ -64,6 +67,8 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     if (known_->last_turn && known_->last_turn->id == request.turn)
       return refuse(turn_is_lost);
     // An older one: asked again, perhaps.
+    if (const auto* older = undurable_turn(request.turn))
+      return reply(answer, older->status == request.outcome ? result<turn_record>(*older) : turn_is_lost);
     return ask_database(db::read_turn(key_, request.turn), "read_turn",
                         [answer, wanted = request.outcome](const db::unit_outcome& outcome) mutable {
                           auto found = db::decode_turns(outcome);
@@ -96,6 +101,7 @@ void session::end_running(turn_status how, bool starts_next) {
   if (how == turn_status::rolled_back) {
     doing().hidden_turns.push_back(known_->last_turn->id);
     doing().hidden_messages.reset();
+    doing().first_message.reset();                   // it may be one of those
     environment_->tails->forget(known_->record.log); // who reads it later must not need to know of this
   }
   // It must be written down whatever the budget says: without it nobody else's turn could start.
@@ -136,11 +142,9 @@ bool session::leave_queue(turn_id turn, const error& why) {
       answer_all(waiting, result<granted_turn>(why));
       return true;
     }
-  if (doing_->granting && doing_->granting->whose.request.id == turn) {
+  if (doing_->granting && !doing_->granting->is_let_go && doing_->granting->whose.request.id == turn) {
+    doing_->granting->is_let_go = true;
     answer_all(doing_->granting->whose, result<granted_turn>(why));
-    doing_->granting->whose.repeats.clear();
-    doing_->granting->whose.answer = {};
-    doing_->granting->whose.deadline = time_point::min();
     return true;
   }
   return false;
@@ -149,17 +153,23 @@ bool session::leave_queue(turn_id turn, const error& why) {
 void session::refuse_queue(const error& why) {
   if (!doing_)
     return;
+  if (doing_->granting && !std::exchange(doing_->granting->is_let_go, true))
+    answer_all(doing_->granting->whose, result<granted_turn>(why));
   for (auto& waiting : std::exchange(doing_->turn_queue, {}))
     answer_all(waiting, result<granted_turn>(why));
 }
 
+void session::end_if_overdue() {
+  if (phase_ != phase::awake || !turn_runs() || !known_->last_turn->lease_expires_at ||
+      *known_->last_turn->lease_expires_at > environment_->now())
+    return;
+  spdlog::info("turn {} of session {} of tenant {} is lost: its lease ran out", known_->last_turn->number,
+               key_.id.to_string(), key_.tenant.text());
+  end_running(turn_status::lost);
+}
+
 void session::check_turns(time_point now) {
-  if (turn_runs() && known_->last_turn->lease_expires_at &&
-      *known_->last_turn->lease_expires_at <= environment_->now()) {
-    spdlog::info("turn {} of session {} of tenant {} is lost: its lease ran out", known_->last_turn->number,
-                 key_.id.to_string(), key_.tenant.text());
-    end_running(turn_status::lost);
-  }
+  end_if_overdue();
   if (!doing_)
     return;
   auto& queue = doing_->turn_queue;
@@ -173,7 +183,7 @@ void session::check_turns(time_point now) {
     }
   }
   for (auto& each : late)
-    answer_all(each, result<granted_turn>(turn_in_progress(turn_runs() ? known_->last_turn->number : 0)));
+    answer_all(each, result<granted_turn>(turn_in_progress(known_->last_turn)));
 }
 
 // --- parts of a reply ------------------------------------------------------------------------------------------------
@@ -211,27 +221,61 @@ void session::serve(promise_of<list_turns>& answer, list_turns& request, const c
     return reply(answer, result<turn_page>(error{error_code::invalid_request,
                                                  "limit is " + std::to_string(request.limit) + "; 1 to " +
                                                      std::to_string(limits::page_events_max) + " is allowed"}));
-  const auto before = request.before.value_or(std::numeric_limits<std::int64_t>::max());
+  const auto first = request.before ? std::vector<turn_record>{} : waiting_turns();
+  const auto before = request.before.value_or(known_->last_turn ? known_->last_turn->number + 1 : 1);
+  // What is accepted and perhaps not there when the database looks, in its newest state.
+  std::map<std::int64_t, turn_record, std::greater<>> newest;
+  if (doing_)
+    for (const auto& write : doing_->undurable)
+      for (const auto& turn : write->turns)
+        if (turn.number < before)
+          newest[turn.number] = turn;
   ask_database(db::read_turns(key_, before, request.limit), "read_turns",
-               [this, answer, before, limit = request.limit](const db::unit_outcome& outcome) mutable {
+               [answer, first, before, newest, limit = request.limit](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_turns(outcome);
                  if (!found)
                    return reply(answer, result<turn_page>(found.failure()));
+                 for (auto& turn : *found)
+                   newest.try_emplace(turn.number, std::move(turn));
                  turn_page page;
-                 page.turns = std::move(found).value();
-                 // What is accepted and not yet there: at most the last turn in a newer state.
-                 if (known_->last_turn && known_->last_turn->number < before) {
-                   if (!page.turns.empty() && page.turns.front().number == known_->last_turn->number)
-                     page.turns.front() = *known_->last_turn;
-                   else if (page.turns.empty() || page.turns.front().number < known_->last_turn->number)
-                     page.turns.insert(page.turns.begin(), *known_->last_turn);
-                 }
+                 page.turns = std::move(first);
+                 for (auto& [number, turn] : newest)
+                   page.turns.push_back(std::move(turn));
                  if (page.turns.size() > limit)
                    page.turns.resize(limit);
-                 if (page.turns.size() == limit && page.turns.back().number > 1)
-                   page.next_before = page.turns.back().number;
+                 const auto last = page.turns.empty() ? 0 : page.turns.back().number;
+                 if (page.turns.size() == limit && last != 1) // 0: all of them are still waiting
+                   page.next_before = last > 0 ? last : before;
                  reply(answer, result<turn_page>(std::move(page)));
                });
+}
+
+/// Newest first.
+std::vector<turn_record> session::waiting_turns() const {
+  std::vector<turn_record> all;
+  const auto add = [&](const waiting_turn& waiting) {
+    turn_record turn;
+    turn.id = *waiting.request.id;
+    turn.status = turn_status::queued;
+    turn.trace_id = waiting.request.trace_id;
+    all.push_back(std::move(turn));
+  };
+  if (!doing_)
+    return all;
+  std::for_each(doing_->turn_queue.rbegin(), doing_->turn_queue.rend(), add);
+  if (doing_->granting && !doing_->granting->is_let_go)
+    add(doing_->granting->whose);
+  return all;
+}
+
+/// In its newest state, if that is not durable yet.
+const db::turn_row* session::undurable_turn(turn_id turn) const {
+  if (doing_)
+    for (auto write = doing_->undurable.rbegin(); write != doing_->undurable.rend(); ++write)
+      for (const auto& each : (*write)->turns)
+        if (each.id == turn)
+          return &each;
+  return nullptr;
 }
 
 } // namespace colloquy::actors

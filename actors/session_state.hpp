@@ -39,19 +39,25 @@ struct write_waiter {
   error when_late;
 };
 
+/// The same request again, while the first one waits.
+struct repeated_turn {
+  promise_of<start_turn> answer;
+  caf::actor_addr asker{};
+};
+
 struct waiting_turn {
   promise_of<start_turn> answer;
-  start_turn request;
+  start_turn request; ///< its id is set
   caf::actor_addr asker{};
   caf::actor_clock::time_point deadline;
-  std::vector<promise_of<start_turn>> repeats{}; ///< the same request again
+  std::vector<repeated_turn> repeats{};
 };
 
 /// A turn that is promised to somebody whose history is still being read. No other turn starts meanwhile.
 struct granting_turn {
   waiting_turn whose;
-  event_offset read_before = 0;         ///< the history is read up to here
-  std::vector<db::event_block> since{}; ///< what was written after that
+  std::vector<db::event_block> since{}; ///< what was written since its history was begun
+  bool is_let_go = false;               ///< nobody waits for it any more; whoever did is answered
 };
 
 struct waiting_reader {

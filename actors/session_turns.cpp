@@ -7,9 +7,8 @@
 #include "actors/session_turns.hpp"
 #include "db/session_queries.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace colloquy::actors {
@@ -28,6 +27,14 @@ std::optional<error> check_start(const start_turn& request) {
   return check_token_budget(request.token_budget);
 }
 
+error too_many_wait(std::size_t max) {
+  return {error_code::overloaded, "more than " + std::to_string(max) + " requests wait for their turn", 1000ms};
+}
+
+bool cuts_in_of(const waiting_turn& waiting) {
+  return cuts_in(waiting.request.policy);
+}
+
 } // namespace
 
 // --- asking for one --------------------------------------------------------------------------------------------------
@@ -39,23 +46,46 @@ void session::serve(promise_of<start_turn>& answer, start_turn& request, const c
   waiting.deadline += waiting.request.wait;
   if (!waiting.request.repeat)
     return enqueue(std::move(waiting));
+  if (joins_twin(waiting))
+    return;
   const auto repeat = *waiting.request.repeat;
-  for (auto& other : doing().turn_queue) // the first one still waits: this one waits with it
-    if (other.request.repeat && other.request.repeat->key == repeat.key) {
-      if (other.request.repeat->fingerprint != repeat.fingerprint)
-        return reply(answer,
-                     result<granted_turn>(error{error_code::idempotency_mismatch,
-                                                "idempotency key \"" + repeat.key + "\" waits with another request"}));
-      other.repeats.push_back(answer);
-      return;
-    }
-  recall("turn", repeat, [this, waiting](recalled found) mutable {
+  recall("turn", repeat, [this, waiting = std::move(waiting)](recalled found) mutable {
     if (!found)
       return reply(waiting.answer, result<granted_turn>(found.failure()));
     if (*found)
       return repeat_turn(waiting.answer, waiting.request, **found);
-    enqueue(std::move(waiting));
+    if (!joins_twin(waiting))
+      enqueue(std::move(waiting));
   });
+}
+
+/// While the first request of that key waits, this one waits with it.
+bool session::joins_twin(waiting_turn& waiting) {
+  const auto& repeat = *waiting.request.repeat;
+  const auto is_twin = [&](const waiting_turn& other) {
+    return other.request.repeat && other.request.repeat->key == repeat.key;
+  };
+  waiting_turn* twin = nullptr;
+  if (doing_ && doing_->granting && !doing_->granting->is_let_go && is_twin(doing_->granting->whose))
+    twin = &doing_->granting->whose;
+  if (doing_ && !twin)
+    if (auto at = std::find_if(doing_->turn_queue.begin(), doing_->turn_queue.end(), is_twin);
+        at != doing_->turn_queue.end())
+      twin = &*at;
+  if (!twin)
+    return false;
+  if (twin->request.repeat->fingerprint != repeat.fingerprint) {
+    reply(waiting.answer,
+          result<granted_turn>(error{error_code::idempotency_mismatch,
+                                     "idempotency key \"" + repeat.key + "\" waits with another request"}));
+  } else if (twin->repeats.size() >= environment_->turns_queued_max) {
+    reply(waiting.answer, result<granted_turn>(too_many_wait(environment_->turns_queued_max)));
+  } else {
+    if (waiting.asker)
+      monitor_once(waiting.asker);
+    twin->repeats.push_back({waiting.answer, waiting.asker});
+  }
+  return true;
 }
 
 /// The turn that the first request got, as it is now, with the history as it is now.
@@ -71,6 +101,8 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
   };
   if (known_->last_turn && known_->last_turn->id == known.turn)
     return with_history(*known_->last_turn);
+  if (const auto* older = undurable_turn(known.turn))
+    return with_history(*older);
   ask_database(db::read_turn(key_, known.turn), "read_turn",
                [answer, with_history](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_turns(outcome);
@@ -83,65 +115,100 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
                });
 }
 
+/// Why nobody's turn may start now.
+std::optional<error> session::why_no_turn() const {
+  if (is_overdue())
+    return error{error_code::session_expired, "the session has expired"};
+  return why_not_writable();
+}
+
+/// Why somebody may not wait for the turn that is taken.
+std::optional<error> session::why_not_waiting(const start_turn& request) const {
+  const auto& queue = doing_->turn_queue;
+  const auto max = environment_->turns_queued_max;
+  if (cuts_in(request.policy)) { // only while a turn is handed over
+    const auto before = std::count_if(queue.begin(), queue.end(), cuts_in_of);
+    return static_cast<std::size_t>(before) >= max ? std::optional(too_many_wait(max)) : std::nullopt;
+  }
+  if (request.policy == turn_policy::reject || request.wait == 0s)
+    return turn_in_progress(known_->last_turn);
+  return queue.size() >= max ? std::optional(too_many_wait(max)) : std::nullopt;
+}
+
+/// Older ones than the last are not looked for: ids are chosen to be new.
+bool session::is_known_turn(turn_id turn) const {
+  const auto is_it = [&](const waiting_turn& waiting) { return waiting.request.id == turn; };
+  return (known_->last_turn && known_->last_turn->id == turn) || (doing_->granting && is_it(doing_->granting->whose)) ||
+         std::any_of(doing_->turn_queue.begin(), doing_->turn_queue.end(), is_it);
+}
+
 void session::enqueue(waiting_turn waiting) {
   const auto refuse = [&](error why) { answer_all(waiting, result<granted_turn>(std::move(why))); };
-  if (auto problem = why_not_writable())
-    return refuse(*problem);
+  auto& request = waiting.request;
   auto& queue = doing().turn_queue;
   const bool is_taken = turn_runs() || doing().granting;
-  const auto policy = waiting.request.policy;
-  if (is_taken && policy == turn_policy::reject)
-    return refuse(turn_in_progress(turn_runs() ? known_->last_turn->number : 0));
-  if (is_taken && policy == turn_policy::enqueue && queue.size() >= environment_->turns_queued_max)
-    return refuse({error_code::overloaded,
-                   "more than " + std::to_string(environment_->turns_queued_max) + " requests wait for their turn",
-                   1000ms});
+  if (auto problem = why_no_turn())
+    return refuse(*problem);
+  if (request.id && (request.id->is_nil() || is_known_turn(*request.id)))
+    return refuse({error_code::conflict, "the turn's id is taken"});
+  if (is_taken)
+    if (auto problem = why_not_waiting(request))
+      return refuse(*problem);
   // What could be refused when the turn starts is refused now.
-  if (auto room = admit(waiting.request.events, waiting.request.reservation, status_event_bytes); !room)
+  if (auto room = admit(request.events, request.reservation, status_event_bytes); !room)
     return refuse(room.failure());
-  const bool cuts_in = is_taken && (policy == turn_policy::interrupt || policy == turn_policy::rollback);
+  if (!request.id)
+    request.id = turn_id::make();
   if (is_taken && waiting.asker)
     monitor_once(waiting.asker);
-  if (cuts_in) {
-    queue.push_front(std::move(waiting));
+  const auto policy = request.policy;
+  if (cuts_in(policy)) { // in front of those who wait, behind others that cut in
+    waiting.deadline = time_point::max();
+    queue.insert(std::find_if_not(queue.begin(), queue.end(), cuts_in_of), std::move(waiting));
     if (turn_runs())
-      return end_running(policy == turn_policy::interrupt ? turn_status::interrupted : turn_status::rolled_back);
+      return end_running(cut_as(policy));
   } else {
-    if (is_taken && waiting.request.wait == 0s)
-      return refuse(turn_in_progress(turn_runs() ? known_->last_turn->number : 0));
-    schedule_tick(waiting.deadline);
+    if (is_taken)
+      schedule_tick(waiting.deadline);
     queue.push_back(std::move(waiting));
   }
   start_next();
 }
 
+// --- handing it over -------------------------------------------------------------------------------------------------
+
 /// The history is read first, because a turn that cannot be handed over must not begin.
 void session::start_next() {
   if (phase_ != phase::awake || !doing_ || turn_runs() || doing_->granting || doing_->turn_queue.empty())
     return;
-  granting_turn next{std::move(doing_->turn_queue.front()), known_->record.next_offset};
+  if (auto problem = why_no_turn())
+    return refuse_queue(*problem);
+  doing_->granting = granting_turn{std::move(doing_->turn_queue.front())};
   doing_->turn_queue.pop_front();
   auto reading = std::make_shared<history_reading>();
-  reading->token_budget = next.whose.request.token_budget;
-  reading->done = [this](result<history_page> history) {
-    if (!doing_ || !doing_->granting)
-      return; // the session has come to its end, and has said so
-    auto whose = std::move(doing_->granting->whose);
-    if (!history || whose.deadline == time_point::min()) {
-      doing_->granting.reset();
-      if (!history)
-        answer_all(whose, result<granted_turn>(history.failure()));
-      return start_next();
-    }
-    grant(std::move(whose), std::move(history).value());
-  };
-  doing_->granting = std::move(next);
+  reading->token_budget = doing_->granting->whose.request.token_budget;
+  reading->before = known_->record.next_offset; // what is written meanwhile comes by granting_turn.since
+  reading->done = [this](result<history_page> history) { on_history(std::move(history)); };
   read_newest(std::move(reading));
 }
 
-void session::grant(waiting_turn whose, history_page history) {
-  auto granting = std::move(*doing().granting);
-  doing().granting.reset();
+void session::on_history(result<history_page> history) {
+  if (!doing_ || !doing_->granting)
+    return; // the session has come to its end, and has said so
+  auto granting = std::move(*doing_->granting);
+  doing_->granting.reset();
+  auto& whose = granting.whose;
+  if (granting.is_let_go || !keep_askers(whose, has_ended))
+    return start_next();
+  auto problem = history ? why_no_turn() : history.failure();
+  if (!problem)
+    return grant(std::move(granting), std::move(history).value());
+  answer_all(whose, result<granted_turn>(*problem));
+  start_next();
+}
+
+void session::grant(granting_turn granting, history_page history) {
+  auto& whose = granting.whose;
   auto& request = whose.request;
   auto reservation = admit(request.events, request.reservation, status_event_bytes);
   if (!reservation) {
@@ -150,9 +217,9 @@ void session::grant(waiting_turn whose, history_page history) {
   }
   const auto now = environment_->now();
   db::turn_row turn;
-  turn.id = request.id.value_or(turn_id::make());
+  turn.id = *request.id;
   turn.number = known_->last_turn ? known_->last_turn->number + 1 : 1;
-  turn.trace_id = std::move(request.trace_id);
+  turn.trace_id = request.trace_id;
   turn.started_at = now;
   turn.lease_expires_at = now + request.lease;
   turn.granted_by = environment_->process;
@@ -169,13 +236,7 @@ void session::grant(waiting_turn whose, history_page history) {
     key.turn = turn.id;
     remember(writing, std::move(key));
   }
-  for (const auto& block : granting.since)
-    for (const auto& entry : *block)
-      if (entry.kind == event_kind::message)
-        history.messages.push_back(entry);
-  for (const auto& entry : writing.events)
-    if (entry.kind == event_kind::message)
-      history.messages.push_back(entry);
+  history = with_newest(std::move(history), request.token_budget, granting.since, writing.events);
   if (request.ends_with_caller && whose.asker) {
     doing().holder = whose.asker;
     monitor_once(whose.asker);
@@ -183,15 +244,58 @@ void session::grant(waiting_turn whose, history_page history) {
   const auto number = send_draft(std::move(writing));
   extend_life();
   schedule_tick(clock().now() + request.lease);
-  when_accepted(number, [whose, turn, history](const error* problem) mutable {
-    answer_all(whose, problem ? result<granted_turn>(*problem)
-                              : result<granted_turn>(granted_turn{std::move(turn), std::move(history)}));
-  });
-  if (!doing().turn_queue.empty()) { // one that cuts in came while this one's history was read
-    const auto policy = doing().turn_queue.front().request.policy;
-    if (policy == turn_policy::interrupt || policy == turn_policy::rollback)
-      end_running(policy == turn_policy::interrupt ? turn_status::interrupted : turn_status::rolled_back);
-  }
+  when_accepted(number, [this, whose = std::move(whose), granted = granted_turn{turn, std::move(history)}](
+                            const error* problem) mutable { hand_over(whose, std::move(granted), problem); });
+  // One that cuts in may have come while this one's history was read.
+  if (turn_runs() && !doing().turn_queue.empty() && cuts_in_of(doing().turn_queue.front()))
+    end_running(cut_as(doing().turn_queue.front().request.policy));
+}
+
+/// What was said while the history was read, and what the turn begins with, count as the newest of it.
+history_page session::with_newest(history_page history, std::optional<std::int64_t> token_budget,
+                                  const event_blocks& since, const std::vector<event>& own) const {
+  std::vector<event> real; // without results that were made up: they are made up again
+  for (auto& entry : history.messages)
+    if (real.empty() || entry.offset > real.back().offset)
+      real.push_back(std::move(entry));
+  const auto add = [&](const std::vector<event>& events) {
+    std::copy_if(events.begin(), events.end(), std::back_inserter(real),
+                 [](const event& entry) { return entry.kind == event_kind::message; });
+  };
+  for (const auto& block : since)
+    add(*block);
+  add(own);
+  if (real.empty())
+    return history;
+
+  history_limits bounds;
+  bounds.token_budget = token_budget;
+  if (!token_budget)
+    bounds.messages_max = static_cast<std::int64_t>(limits::page_default);
+  std::optional<event> first;
+  if (real.front().role == message_role::system &&
+      (history.trimmed == 0 || real.front().messages == 1 ||
+       (doing_->first_message && *doing_->first_message && (*doing_->first_message)->offset == real.front().offset)))
+    first = real.front();
+  history_window window(bounds, known_->last_turn->id, std::move(first), environment_->count_tokens);
+  const auto all = history.trimmed + static_cast<std::int64_t>(real.size());
+  for (auto entry = real.rbegin(); entry != real.rend() && window.wants_more(); ++entry)
+    window.add(std::move(*entry));
+  auto chosen = std::move(window).finish();
+  history.messages = std::move(chosen.messages);
+  history.trimmed = all - chosen.kept;
+  history.has_more = history.trimmed > 0;
+  history.next = history.messages.empty() ? -1 : history.messages.front().offset;
+  return history;
+}
+
+/// An answer that reaches nobody is no turn: it is cancelled at once.
+void session::hand_over(waiting_turn& whose, granted_turn granted, const error* problem) {
+  const bool is_delivered = !problem && keep_askers(whose, has_ended);
+  const auto turn = granted.turn.id;
+  answer_all(whose, problem ? result<granted_turn>(*problem) : result<granted_turn>(std::move(granted)));
+  if (!is_delivered && phase_ == phase::awake && is_running(turn))
+    end_running(turn_status::cancelled);
 }
 
 } // namespace colloquy::actors

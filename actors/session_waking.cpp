@@ -1,9 +1,10 @@
 // How a session begins: made, or woken. See session.hpp for the rules.
-#include "actors/session.hpp"
+#include "actors/session_draft.hpp"
 
 #include "actors/session_checks.hpp"
 #include "db/session_queries.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace colloquy::actors {
@@ -112,7 +113,7 @@ void session::on_stored(const db::unit_outcome& outcome) {
     return finish(name_is_taken()); // the batch that had the row committed, so only this can have kept it out
   if (!stored && stored.failure().code == error_code::not_found && remake()) {
     replay_waiting();
-    return close_lost_turn(false);
+    return wake_up(false);
   }
   if (!stored)
     return finish(stored.failure()); // a later request may find it
@@ -123,22 +124,59 @@ void session::on_stored(const db::unit_outcome& outcome) {
   const bool lease_goes_on =
       turn_runs() && (stored->granter_ended_cleanly || known_->last_turn->granted_by == environment_->process);
   replay_waiting();
-  close_lost_turn(lease_goes_on);
+  if (!lease_goes_on)
+    return wake_up(false);
+  known_->last_turn->messages = 0;
+  count_messages_of_turn(known_->last_turn->first_offset - 1);
 }
 
-void session::close_lost_turn(bool lease_goes_on) {
-  wake_up();
-  if (turn_runs() && !lease_goes_on)
-    end_running(turn_status::lost);
+/// How many messages a turn has written is stored with its end. Of one that goes on they are counted, because a
+/// rollback will need to know.
+void session::count_messages_of_turn(event_offset after) {
+  db::log_part part;
+  part.after = after;
+  part.limit = limits::page_events_max;
+  part.only_messages = true;
+  ask_database(db::read_log(source(), part), "read_log", [this](const db::unit_outcome& outcome) {
+    if (phase_ != phase::waking && phase_ != phase::making)
+      return;
+    auto found = db::decode_log(outcome);
+    if (!found)
+      return finish(found.failure());
+    if (found->empty())
+      return wake_up(true);
+    auto& turn = *known_->last_turn;
+    turn.messages +=
+        std::count_if(found->begin(), found->end(), [&](const event& each) { return each.turn == turn.id; });
+    count_messages_of_turn(found->back().offset);
+  });
 }
 
-void session::wake_up() {
+/// A turn whose lease does not go on is closed before anybody is served.
+void session::wake_up(bool lease_goes_on) {
   phase_ = phase::awake;
   if (doing_ && doing_->making)
     std::exchange(doing_->making, std::nullopt)->answer.deliver(result<session_record>(known_->record));
-  if (turn_runs() && known_->last_turn->lease_expires_at)
-    schedule_tick(clock().now() + tick_max);
+  if (lease_goes_on)
+    adopt_turn();
+  else
+    end_running(turn_status::lost);
   run_waiting();
+}
+
+/// From now on its lease ends with a crash of this process, not of the one that granted it.
+void session::adopt_turn() {
+  if (!turn_runs())
+    return;
+  schedule_tick(clock().now() + tick_max);
+  if (known_->last_turn->granted_by == environment_->process)
+    return;
+  known_->last_turn->granted_by = environment_->process;
+  // Whatever the budget says, as with a turn's end.
+  auto writing = new_draft(byte_reservation::take(environment_->budget, limits::event_overhead_bytes));
+  writing.write->turns.push_back(*known_->last_turn);
+  writing.write->bytes = limits::event_overhead_bytes;
+  send_draft(std::move(writing));
 }
 
 void session::run_waiting() {

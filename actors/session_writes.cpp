@@ -201,7 +201,7 @@ void session::on_written(std::uint64_t through) {
   if (environment_->journal)
     send(environment_->journal, journal_durable{key_, through});
   if (phase_ == phase::making)
-    wake_up();
+    wake_up(false);
   answer_waiters(doing().journaled_waiters, through, nullptr); // better than on disk here
   answer_waiters(doing().durable_waiters, through, nullptr);
   if (!news.empty()) {
@@ -294,6 +294,8 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
     return refuse({error_code::overloaded, "too many wait for this session's durability", overload_retry});
 
   const appended reached{known_->record.next_offset, request.events.size(), request.wanted};
+  const bool has_message = std::any_of(request.events.begin(), request.events.end(),
+                                       [](const auto& input) { return input.kind == event_kind::message; });
   auto writing = new_draft(std::move(reservation).value());
   add_events(writing, request.events, request.turn.value_or(turn_id{}), request.as_user);
   if (request.repeat) {
@@ -302,8 +304,8 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
     key.count = static_cast<std::int64_t>(reached.count);
     remember(writing, std::move(key));
   }
-  if (request.turn)
-    forget_deltas(); // the message has come that they were parts of
+  if (request.turn && has_message)
+    forget_deltas(); // it has come, what they were parts of
   const auto number = send_draft(std::move(writing));
   extend_life();
   const auto give = [answer, reached](const error* problem) mutable {
