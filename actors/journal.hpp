@@ -169,6 +169,9 @@ private:
   std::optional<timestamp> last_error_at_;
 };
 
+/// Of its events, if it has any.
+std::optional<event_offset> first_offset(const db::session_write& write);
+
 /// On a thread of its own. The file is the journal's from now on.
 journal_actor spawn_journal(caf::actor_system& system, db::journal_file file, journal_options options);
 
