@@ -1,0 +1,580 @@
+// Asking for a turn: one runs at a time, the others wait in order; what a turn begins with; and what its owner is told
+// of the conversation.
+#include "tests/actors/turns_fixture.hpp"
+
+#include <algorithm>
+
+using namespace colloquy;
+using namespace colloquy::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Nothing of the log is in memory and what is read of it waits for answer_read().
+void hold_reads(turns& service) {
+  service.pool.reads_at_once = false;
+}
+
+void answer_reads(turns& service) {
+  while (service.pool.answer_read())
+    service.steps.run();
+}
+
+list_turns page_of(const turns& service, std::size_t limit, std::optional<std::int64_t> before = {}) {
+  list_turns request;
+  request.session = service.session;
+  request.limit = limit;
+  request.before = before;
+  return request;
+}
+
+std::vector<std::int64_t> numbers(const turn_page& page) {
+  std::vector<std::int64_t> out;
+  for (const auto& turn : page.turns)
+    out.push_back(turn.number);
+  return out;
+}
+
+start_turn repeated(start_turn request, const std::string& key, const std::string& fingerprint = "same") {
+  request.repeat = idempotency{key, fingerprint};
+  return request;
+}
+
+} // namespace
+
+TEST_CASE("two workers of one conversation never run at once, and their numbers rise") {
+  turns service;
+  auto first = service.send(service.wanted());
+  auto second = service.send(service.wanted());
+  service.steps.run();
+  REQUIRE(*first);
+  CHECK((*first)->value().turn.number == 1);
+  CHECK((*first)->value().turn.status == turn_status::running);
+  CHECK_FALSE(*second);
+  REQUIRE(service.ask(service.ending((*first)->value().turn.id)));
+  REQUIRE(*second);
+  CHECK((*second)->value().turn.number == 2);
+  CHECK((*second)->value().turn.id != (*first)->value().turn.id);
+  CHECK(service.events() == texts{"<running 1>", "<completed 1>", "<running 2>"});
+}
+
+TEST_CASE("who asked first is served first, whoever ends the turn and however") {
+  turns service;
+  auto running = service.start();
+  std::vector<grant_answer> waiting;
+  for (int i = 0; i < 6; ++i)
+    waiting.push_back(service.send(service.wanted({std::to_string(i)})));
+  service.steps.run();
+  std::vector<turn_status> ends{turn_status::completed, turn_status::failed, turn_status::cancelled};
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    CHECK(std::none_of(waiting.begin() + static_cast<std::ptrdiff_t>(i), waiting.end(),
+                       [](const auto& each) { return each->has_value(); }));
+    REQUIRE(service.ask(service.ending(running.id, ends[i % 3])));
+    REQUIRE(*waiting[i]);
+    running = (*waiting[i])->value().turn;
+    CHECK(running.number == static_cast<std::int64_t>(i) + 2);
+  }
+  CHECK(service.said() == texts{"0", "1", "2", "3", "4", "5"});
+}
+
+TEST_CASE("a wait that is over is turn_in_progress, and nothing of it is written") {
+  turns service;
+  const auto running = service.start();
+  auto request = service.wanted({"never said"});
+  request.wait = 5s;
+  auto waiting = service.send(request);
+  service.steps.advance(4s);
+  CHECK_FALSE(*waiting);
+  service.steps.advance(1500ms);
+  CHECK(code_of(waiting) == error_code::turn_in_progress);
+  CHECK((*waiting)->failure().message == "turn 1 is running");
+  request.wait = 0s;
+  CHECK(service.refusal(request) == error_code::turn_in_progress);
+  REQUIRE(service.ask(service.ending(running.id)));
+  service.steps.advance(10s);
+  CHECK(service.everything() == texts{"<running 1>", "<completed 1>"});
+  CHECK(service.stored_status(2).empty());
+  CHECK(service.budget->used_bytes() == 0);
+  CHECK_FALSE(service.refusal(request)); // nobody runs: who does not want to wait need not
+}
+
+TEST_CASE("a queue that is full tells the next one to come back") {
+  actors::directory_options options;
+  options.turns_queued_max = 2;
+  turns service(options);
+  const auto running = service.start();
+  auto first = service.send(service.wanted());
+  auto second = service.send(service.wanted());
+  service.steps.run();
+  auto refused = service.ask(service.wanted());
+  REQUIRE_FALSE(refused);
+  CHECK(refused.failure().code == error_code::overloaded);
+  CHECK(refused.failure().retry_after);
+  REQUIRE(service.ask(service.ending(running.id)));
+  CHECK(*first);
+  auto third = service.send(service.wanted());
+  service.steps.run();
+  CHECK_FALSE(*second);
+  CHECK_FALSE(*third);
+}
+
+TEST_CASE("a caller who goes away leaves the queue, and holds up nobody") {
+  turns service;
+  const auto running = service.start();
+  auto gone = service.new_caller();
+  auto left = gone.ask(service.wanted({"never said"}));
+  service.steps.run();
+  auto next = service.send(service.wanted());
+  service.steps.run();
+  CHECK(service.listed().turns.size() == 3);
+  gone.die();
+  service.steps.run();
+  CHECK(service.listed().turns.size() == 2);
+  REQUIRE(service.ask(service.ending(running.id)));
+  REQUIRE(*next);
+  CHECK((*next)->value().turn.number == 2);
+  CHECK(service.said().empty());
+}
+
+TEST_CASE("a turn is not started for a caller whose death is not known yet") {
+  turns service;
+  const auto running = service.start();
+  auto gone = service.new_caller();
+  auto left = gone.ask(service.wanted({"never said"}));
+  auto next = service.send(service.wanted());
+  service.steps.run();
+  // The end of the turn is in the session's mailbox before the word of the death is.
+  auto ended = service.send(service.ending(running.id));
+  gone.die();
+  service.steps.run();
+  REQUIRE(*ended);
+  REQUIRE(*next);
+  CHECK(service.said().empty());
+  CHECK((*next)->value().turn.number == 2);
+  CHECK(service.stored_status(3).empty());
+}
+
+TEST_CASE("a caller who goes away while the history is read for it gets no turn") {
+  turns service(without_tails());
+  REQUIRE(service.ask(service.saying("before")));
+  hold_reads(service);
+  auto gone = service.new_caller();
+  auto left = gone.ask(service.wanted({"never said"}));
+  service.steps.run();
+  REQUIRE(service.pool.reads_held() == 1);
+  auto next = service.send(service.wanted({"said"}));
+  service.steps.run();
+  gone.die();
+  service.steps.run();
+  answer_reads(service);
+  REQUIRE(*next);
+  CHECK((*next)->value().turn.number == 1);
+  service.pool.reads_at_once = true;
+  CHECK(service.said() == texts{"before", "said"});
+}
+
+TEST_CASE("a waiting request is cancelled by the id that its caller chose") {
+  turns service;
+  const auto running = service.start();
+  auto request = service.wanted({"never said"});
+  request.id = turn_id::make();
+  auto waiting = service.send(request);
+  service.steps.run();
+  CHECK(service.refusal(service.ending(*request.id)) == error_code::turn_lost); // only a cancel takes it out
+  CHECK_FALSE(*waiting);
+  const auto cancelled = service.ask(service.ending(*request.id, turn_status::cancelled));
+  REQUIRE(cancelled);
+  CHECK(cancelled.value().status == turn_status::cancelled);
+  CHECK(cancelled.value().id == *request.id);
+  CHECK(code_of(waiting) == error_code::turn_lost);
+  REQUIRE(service.ask(service.ending(running.id)));
+  CHECK(service.everything() == texts{"<running 1>", "<completed 1>"});
+}
+
+TEST_CASE("a request is cancelled while its history is being read, and the next one starts") {
+  turns service(without_tails());
+  REQUIRE(service.ask(service.saying("before")));
+  hold_reads(service);
+  auto request = service.wanted({"never said"});
+  request.id = turn_id::make();
+  auto cancelled = service.send(request);
+  auto next = service.send(service.wanted({"said"}));
+  service.steps.run();
+  REQUIRE(service.pool.reads_held() == 1);
+  auto cancel = service.send(service.ending(*request.id, turn_status::cancelled));
+  service.steps.run();
+  CHECK_FALSE(code_of(cancel));
+  CHECK(code_of(cancelled) == error_code::turn_lost);
+  CHECK_FALSE(*next);
+  answer_reads(service);
+  REQUIRE(*next);
+  CHECK((*next)->value().turn.number == 1);
+  service.pool.reads_at_once = true;
+  CHECK(service.said() == texts{"before", "said"});
+}
+
+TEST_CASE("the id of a turn is one turn's") {
+  turns service;
+  const auto running = service.start();
+  auto request = service.wanted();
+  request.id = running.id;
+  CHECK(service.refusal(request) == error_code::conflict);
+  request.id = turn_id{};
+  CHECK(service.refusal(request) == error_code::conflict);
+  request.id = turn_id::make();
+  auto waiting = service.send(request);
+  service.steps.run();
+  CHECK(service.refusal(request) == error_code::conflict);
+  REQUIRE(service.ask(service.ending(running.id)));
+  REQUIRE(*waiting);
+  CHECK((*waiting)->value().turn.id == *request.id);
+}
+
+TEST_CASE("a session that is paused or completed cancels the running turn and refuses those who wait") {
+  for (const auto status : {session_status::paused, session_status::completed}) {
+    turns service;
+    const auto running = service.start();
+    auto waiting = service.send(service.wanted({"never said"}));
+    service.steps.run();
+    REQUIRE(service.ask(service.status(status)));
+    CHECK(code_of(waiting) == error_code::session_not_active);
+    CHECK(service.stored_status(1) == "cancelled");
+    CHECK(service.refusal(service.wanted()) == error_code::session_not_active);
+    CHECK(service.refusal(service.ending(running.id)) == error_code::turn_lost);
+    CHECK(service.said().empty());
+    REQUIRE(service.ask(service.status(session_status::active)));
+    CHECK(service.start().number == 2);
+  }
+}
+
+TEST_CASE("a pause while a history is read refuses that request, even if it is over when the history comes") {
+  turns service(without_tails());
+  REQUIRE(service.ask(service.saying("before")));
+  hold_reads(service);
+  auto waiting = service.send(service.wanted({"never said"}));
+  service.steps.run();
+  REQUIRE(service.pool.reads_held() == 1);
+  auto paused = service.send(service.status(session_status::paused));
+  service.steps.run();
+  CHECK(code_of(waiting) == error_code::session_not_active);
+  auto active = service.send(service.status(session_status::active));
+  service.steps.run();
+  CHECK_FALSE(code_of(paused));
+  CHECK_FALSE(code_of(active));
+  answer_reads(service);
+  service.pool.reads_at_once = true;
+  CHECK(service.said() == texts{"before"});
+  CHECK(service.stored_status(1).empty());
+}
+
+TEST_CASE("those who wait when the session's time has come are told that it has expired") {
+  turns service;
+  update_session short_life;
+  short_life.session = service.session;
+  short_life.expires_in = std::optional(10s);
+  REQUIRE(service.ask(short_life));
+  const auto running = service.start();
+  auto waiting = service.send(service.wanted({"never said"}));
+  service.steps.advance(20s);
+  CHECK(code_of(waiting) == error_code::session_expired);
+  CHECK(service.refusal(service.wanted()) == error_code::session_expired);
+  CHECK(service.refusal(service.ending(running.id)) == error_code::session_expired);
+  CHECK(service.stored_status(1) == "cancelled");
+  CHECK(service.everything() == texts{"<running 1>", "<cancelled 1>", "<expired>"});
+}
+
+TEST_CASE("what a turn begins with is written inside it, all of it or nothing") {
+  turns service;
+  auto request = service.wanted({"one", "two"});
+  request.trace_id = "trace";
+  const auto turn = service.ask(request).value().turn;
+  CHECK(turn.trace_id == "trace");
+  const auto& log = service.database->log(service.session.id);
+  REQUIRE(log.size() == 3);
+  for (const auto& entry : log)
+    CHECK(uuid_of(entry.rest[of_turn]) == turn.id.bytes);
+  CHECK(log[0].rest[trace_id] == "trace");
+  REQUIRE(service.ask(service.ending(turn.id)));
+
+  request.events.push_back(message("\xff"));
+  CHECK(service.refusal(request) == error_code::invalid_request);
+  request.events.assign(limits::events_per_append_max + 1, message("x"));
+  CHECK(service.refusal(request) == error_code::invalid_request);
+  CHECK(service.everything() == texts{"<running 1>", "one", "two", "<completed 1>"});
+}
+
+TEST_CASE("a start that could never be granted is refused before it waits") {
+  turns service;
+  const auto refuses = [&](auto change) {
+    auto request = service.wanted();
+    change(request);
+    return service.refusal(request) == error_code::invalid_request;
+  };
+  const auto running = service.start();
+  using request = start_turn;
+  CHECK(refuses([](request& r) { r.lease = 0s; }));
+  CHECK(refuses([](request& r) { r.lease = limits::lease_max + 1s; }));
+  CHECK(refuses([](request& r) { r.wait = -1s; }));
+  CHECK(refuses([](request& r) { r.wait = limits::turn_wait_max + 1s; }));
+  CHECK(refuses([](request& r) { r.token_budget = 0; }));
+  CHECK(refuses([](request& r) { r.token_budget = limits::token_budget_max + 1; }));
+  CHECK(refuses([](request& r) { r.trace_id = "\xff"; }));
+  CHECK(refuses([](request& r) { r.events = {message("\xff")}; }));
+  CHECK(service.listed().turns.size() == 1);
+  REQUIRE(service.ask(service.ending(running.id)));
+}
+
+TEST_CASE("a turn is given what was said before it and what it begins with, in order") {
+  for (const bool in_memory : {true, false}) {
+    turns service(in_memory ? actors::directory_options{} : without_tails());
+    REQUIRE(service.ask(service.saying("a")));
+    const auto first = service.start({"b"});
+    REQUIRE(service.ask(service.saying("c", first.id)));
+    REQUIRE(service.ask(service.ending(first.id)));
+    const auto granted = service.ask(service.wanted({"d", "e"})).value();
+    CHECK(texts_of(granted.history.messages) == texts{"a", "b", "c", "d", "e"});
+    CHECK(granted.history.trimmed == 0);
+    CHECK_FALSE(granted.history.has_more);
+    for (std::size_t i = 1; i < granted.history.messages.size(); ++i)
+      CHECK(granted.history.messages[i - 1].offset < granted.history.messages[i].offset);
+    CHECK(granted.history.messages.back().turn == granted.turn.id);
+  }
+}
+
+TEST_CASE("what is said while a turn's history is read is in it, once and in order") {
+  for (const std::size_t said_at : {0u, 1u, 2u}) { // before the first read is answered, between them, ...
+    turns service(without_tails());
+    REQUIRE(service.ask(service.saying("a")));
+    REQUIRE(service.ask(service.saying("b")));
+    hold_reads(service);
+    auto waiting = service.send(service.wanted({"own"}));
+    service.steps.run();
+    std::size_t reads = 0;
+    for (; service.pool.reads_held() > 0; ++reads) {
+      if (reads == said_at)
+        CHECK_FALSE(code_of([&] {
+          auto said = service.send(service.saying("meanwhile"));
+          service.steps.run();
+          return said;
+        }()));
+      REQUIRE(service.pool.answer_read());
+      service.steps.run();
+    }
+    REQUIRE(*waiting);
+    auto expected = said_at < reads ? texts{"a", "b", "meanwhile", "own"} : texts{"a", "b", "own"};
+    CHECK(texts_of((*waiting)->value().history.messages) == expected);
+    CHECK((*waiting)->value().history.trimmed == 0);
+    service.pool.reads_at_once = true;
+    CHECK(service.said() == expected);
+  }
+}
+
+TEST_CASE("a turn's token budget holds for all that it is given, with what it begins with") {
+  turns service(without_tails());
+  const auto say = [&](const std::string& text, message_role role, int tokens) {
+    auto request = service.saying(text);
+    request.events[0].role = role;
+    request.events[0].tokens = tokens;
+    REQUIRE(service.ask(request));
+  };
+  say("rules", message_role::system, 10);
+  for (const char* text : {"1", "2", "3", "4"})
+    say(text, message_role::user, 10);
+  auto request = service.wanted({"own"});
+  request.events[0].tokens = 10;
+  request.token_budget = 40;
+  const auto granted = service.ask(request).value();
+  CHECK(texts_of(granted.history.messages) == texts{"rules", "3", "4", "own"});
+  CHECK(granted.history.trimmed == 2);
+  CHECK(granted.history.has_more);
+}
+
+TEST_CASE("without a budget a turn is given the last hundred messages and told how many there are beside them") {
+  turns service;
+  for (int i = 0; i < 120; ++i)
+    service.send(service.saying(std::to_string(i)));
+  service.steps.run();
+  const auto granted = service.ask(service.wanted({"own"})).value();
+  REQUIRE(granted.history.messages.size() == limits::page_default);
+  CHECK(granted.history.messages.front().data == "21");
+  CHECK(granted.history.messages.back().data == "own");
+  CHECK(granted.history.trimmed == 21);
+}
+
+TEST_CASE("a call that a turn left open does not block the next one: it is answered in its history") {
+  turns service;
+  const auto first = service.start();
+  auto call = service.saying(R"({"role":"assistant"})", first.id);
+  call.events[0].role = message_role::assistant;
+  call.events[0].tool_call_ids = {"call-1"};
+  REQUIRE(service.ask(call));
+  service.steps.advance(61s);
+  CHECK(service.stored_status(1) == "lost");
+  const auto granted = service.ask(service.wanted({"go on"})).value();
+  REQUIRE(granted.history.messages.size() == 3);
+  CHECK(granted.history.messages[1].role == message_role::tool);
+  CHECK(granted.history.messages[1].tool_call_id == "call-1");
+  CHECK(granted.history.messages[2].data == "go on");
+  CHECK(granted.history.trimmed == 0);
+}
+
+TEST_CASE("a history that cannot be read is no turn but an error, and the next one gets its chance") {
+  turns service(without_tails());
+  REQUIRE(service.ask(service.saying("before")));
+  hold_reads(service);
+  auto refused = service.send(service.wanted({"never said"}));
+  auto next = service.send(service.wanted({"said"}));
+  service.steps.run();
+  REQUIRE(service.pool.answer_read(0, fault::lost_before));
+  service.steps.run();
+  CHECK(code_of(refused) == error_code::database_unavailable);
+  CHECK_FALSE(*next);
+  answer_reads(service);
+  REQUIRE(*next);
+  CHECK((*next)->value().turn.number == 1);
+  service.pool.reads_at_once = true;
+  CHECK(service.said() == texts{"before", "said"});
+}
+
+TEST_CASE("while the database is away turns whose history is in memory go on") {
+  turns service;
+  REQUIRE(service.ask(service.saying("before")));
+  service.pool.is_away = true;
+  service.pool.answers_at_once = false;
+  const auto granted = service.ask(service.wanted({"now"}));
+  REQUIRE(granted);
+  CHECK(texts_of(granted.value().history.messages) == texts{"before", "now"});
+  CHECK_FALSE(service.refusal(service.ending(granted.value().turn.id)));
+  service.heal();
+  CHECK(service.stored_status(1) == "completed");
+}
+
+TEST_CASE("a start that is repeated while it waits waits once, and both get the same turn") {
+  turns service;
+  const auto running = service.start();
+  const auto request = repeated(service.wanted({"once"}), "key");
+  auto first = service.send(request);
+  auto again = service.send(request);
+  auto other = service.send(repeated(service.wanted(), "key", "another"));
+  service.steps.run();
+  CHECK(code_of(other) == error_code::idempotency_mismatch);
+  CHECK_FALSE(*again);
+  REQUIRE(service.ask(service.ending(running.id)));
+  REQUIRE(*first);
+  REQUIRE(*again);
+  CHECK((*first)->value().turn.id == (*again)->value().turn.id);
+  const auto late = service.ask(request); // and later: the turn, with a history of then
+  REQUIRE(late);
+  CHECK(late.value().turn.id == (*first)->value().turn.id);
+  CHECK(service.said() == texts{"once"});
+}
+
+TEST_CASE("a start that is repeated while its history is read is one turn") {
+  turns service(without_tails());
+  REQUIRE(service.ask(service.saying("before")));
+  REQUIRE(service.ask(repeated(service.wanted(), "earlier"))); // its keys are known from now on
+  REQUIRE(service.ask(service.ending(service.listed().turns.front().id)));
+  hold_reads(service);
+  const auto request = repeated(service.wanted({"once"}), "key");
+  auto first = service.send(request);
+  service.steps.run();
+  REQUIRE(service.pool.reads_held() == 1);
+  auto again = service.send(request);
+  service.steps.run();
+  answer_reads(service);
+  REQUIRE(*first);
+  REQUIRE(*again);
+  CHECK((*first)->value().turn.id == (*again)->value().turn.id);
+  service.pool.reads_at_once = true;
+  CHECK(service.said() == texts{"before", "once"});
+}
+
+TEST_CASE("a repeat takes the place of a first caller who has gone away") {
+  for (const bool while_reading : {false, true}) {
+    turns service(without_tails());
+    REQUIRE(service.ask(service.saying("before")));
+    REQUIRE(service.ask(repeated(service.wanted(), "earlier")));
+    const auto running = service.listed().turns.front();
+    if (while_reading) {
+      REQUIRE(service.ask(service.ending(running.id)));
+      hold_reads(service);
+    }
+    const auto request = repeated(service.wanted({"once"}), "key");
+    auto gone = service.new_caller();
+    gone.ask(request);
+    service.steps.run();
+    auto again = service.send(request);
+    service.steps.run();
+    gone.die();
+    service.steps.run();
+    if (!while_reading)
+      REQUIRE(service.ask(service.ending(running.id)));
+    answer_reads(service);
+    REQUIRE(*again);
+    REQUIRE((*again)->has_value());
+    CHECK((*again)->value().turn.number == 2);
+  }
+}
+
+TEST_CASE("a session's turns are listed newest first behind those who wait, whatever is durable of them") {
+  turns service;
+  service.pool.answers_at_once = false;
+  for (int i = 0; i < 4; ++i)
+    REQUIRE(service.ask(service.ending(service.start().id)));
+  const auto running = service.start();
+  auto chosen = service.wanted();
+  chosen.id = turn_id::make();
+  service.send(chosen);
+  service.send(service.wanted());
+  for (int round = 0; round < 2; ++round) {
+    const auto all = service.listed();
+    CHECK(numbers(all) == std::vector<std::int64_t>{0, 0, 5, 4, 3, 2, 1});
+    CHECK(all.turns[0].status == turn_status::queued);
+    CHECK(all.turns[1].id == *chosen.id); // it asked first, so it is older
+    CHECK(all.turns[2].id == running.id);
+    CHECK(all.turns[2].status == turn_status::running);
+    CHECK(all.turns[3].status == turn_status::completed);
+    CHECK_FALSE(all.next_before);
+
+    const auto first = service.ask(page_of(service, 4)).value();
+    CHECK(numbers(first) == std::vector<std::int64_t>{0, 0, 5, 4});
+    REQUIRE(first.next_before);
+    const auto rest = service.ask(page_of(service, 4, first.next_before)).value();
+    CHECK(numbers(rest) == std::vector<std::int64_t>{3, 2, 1});
+    const auto waiting = service.ask(page_of(service, 1)).value();
+    REQUIRE(waiting.next_before);
+    CHECK(numbers(service.ask(page_of(service, 1, waiting.next_before)).value()) == std::vector<std::int64_t>{5});
+    service.heal();
+  }
+  CHECK(service.refusal(page_of(service, 0)) == error_code::invalid_request);
+}
+
+TEST_CASE("the last messages of a turn are written with its end, all of them or nothing") {
+  turns service;
+  const auto turn = service.start();
+  auto end = service.ending(turn.id);
+  end.events = {message("answer", message_role::assistant), message("\xff")};
+  CHECK(service.refusal(end) == error_code::invalid_request);
+  end.events.pop_back();
+  end.outcome = turn_status::failed;
+  CHECK(service.refusal(end) == error_code::invalid_request); // only a completed turn has an answer
+  end.outcome = turn_status::completed;
+  const auto ended = service.ask(end);
+  REQUIRE(ended);
+  CHECK(ended.value().status == turn_status::completed);
+  CHECK(ended.value().ended_at);
+  CHECK_FALSE(ended.value().lease_expires_at);
+  CHECK(service.everything() == texts{"<running 1>", "answer", "<completed 1>"});
+}
+
+TEST_CASE("why a turn failed stands in its status event") {
+  turns service;
+  auto end = service.ending(service.start().id, turn_status::failed);
+  end.reason = "the \"model\"\nis away";
+  REQUIRE(service.ask(end));
+  CHECK(service.database->log(service.session.id).back().data.find(R"("reason":"the \"model\"\u000ais away")") !=
+        std::string::npos);
+  end = service.ending(service.start().id, turn_status::failed);
+  end.reason = std::string(limits::title_chars_max + 1, 'x');
+  CHECK(service.refusal(end) == error_code::invalid_request);
+}
