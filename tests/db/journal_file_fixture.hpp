@@ -87,6 +87,8 @@ inline unsigned mode_of(const fs::path& path) {
   return found.st_mode & 07777;
 }
 
+constexpr const char* cannot_mount = "cannot mount";
+
 /// In a copy of this process only: a file system in memory, which goes with the process.
 inline bool mount_small(const fs::path& where, const char* options) {
   return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
