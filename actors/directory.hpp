@@ -184,7 +184,7 @@ private:
   void start_writer();
   void start_catalog();
   void start_sweeper();
-  void start_ownership();
+  void start_ownership(process_id former = {});
   void on_down(const caf::down_msg& down);
   void on_owned(const shards_owned& news);
   void on_lost(const ownership_lost& news);

@@ -31,9 +31,12 @@ void directory::start_sweeper() {
   monitor(sweeper_);
 }
 
-void directory::start_ownership() {
+void directory::start_ownership(process_id former) {
+  auto owning = options_.owning;
+  if (!former.is_nil())
+    owning.former = former; // its shards need not be waited for
   ownership_ = caf::actor_cast<ownership_actor>(
-      spawn<ownership>(supervisor_, caf::actor_cast<ownership_listener>(this), options_.owning));
+      spawn<ownership>(supervisor_, caf::actor_cast<ownership_listener>(this), std::move(owning)));
   monitor(ownership_);
 }
 
@@ -49,8 +52,9 @@ void directory::on_down(const caf::down_msg& down) {
   }
   if (ownership_ && down.source == ownership_.address()) {
     spdlog::error("the ownership actor ended; another one takes over, under another identity");
-    on_lost({last_owned_.process});
-    return start_ownership();
+    auto former = last_owned_.process;
+    on_lost({former});
+    return start_ownership(former);
   }
   if (!writer_ || down.source != writer_.address())
     return;
@@ -86,6 +90,8 @@ void directory::begin_anew(process_id process) {
   made->sweeper = sweeper_;
   made->journal = options_.journal;
   environment_ = std::move(made);
+  if (options_.journal)
+    send(options_.journal, journal_process{{process, 0}});
   ledger_ = std::make_shared<writer_ledger>();
   ledger_->process = process;
   start_writer();

@@ -31,7 +31,17 @@ journal::behavior_type journal::make_behavior() {
   return {
       [this](const journal_write& request) { take(request); },
       [this](const journal_durable& news) { take(news); },
-      [this](const journal_process& process) { origin_ = process.origin; },
+      [this](const journal_process& process) {
+        origin_ = process.origin;
+        if (auto noted = file_->note_user(origin_.process); !noted)
+          note_failure(noted.failure());
+      },
+      [this](get_journal_users) -> result<journal_users> {
+        auto users = file_->users();
+        if (!users)
+          return users.failure();
+        return journal_users{std::move(users).value()};
+      },
       [this](const journal_erase& request) { return take(request); },
       [this](const read_journal& request) { return take(request); },
       [this](const journal_forget& request) { return take(request); },

@@ -5,7 +5,8 @@
 //   journal_write    (no reply) answered to the listener by journaled, or by journal_refused if it cannot be written
 //                    now; then it is kept in mind and written as soon as it can be, and journaled comes after all.
 //   journal_durable  (no reply) the records are removed with the next commit, or removal_delay later.
-//   journal_process  (no reply) noted with every record from now on.
+//   journal_process  (no reply) noted with every record from now on, and in the file.
+//   get_journal_users -> journal_users  the processes that were noted so.
 //   journal_erase -> journal_erased when nothing of the session is left in any file. Errors: those of the file; then it
 //                    is tried again until it is done, whether anybody waits or not.
 //   read_journal  -> journal_page   what the last process left; a record that cannot be decoded goes to the quarantine.

@@ -35,9 +35,17 @@ struct journal_durable {
   std::uint64_t through_number = 0;
 };
 
-/// Whose records come from now on: noted with each, for who replays them.
+/// Whose records come from now on: noted with each, and in the file, for who replays them.
 struct journal_process {
   db::journal_origin origin;
+};
+
+/// Which processes have written here: what one of them has left is replayed only if no other has owned its sessions.
+struct journal_users {
+  std::vector<process_id> processes;
+};
+struct get_journal_users {
+  using reply = journal_users;
 };
 
 /// Forget this session: answered when no byte of it is left in the journal's files, the quarantine's included.
@@ -116,12 +124,14 @@ struct flush_journal {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_write)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_durable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_process)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::get_journal_users)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_erase)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::read_journal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_forget)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::quarantine)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::get_journal_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::flush_journal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::journal_users>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::journal_erased>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::journal_page>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::journal_forgotten>)
@@ -133,7 +143,7 @@ namespace colloquy::actors {
 
 using journal_actor =
     caf::typed_actor<caf::reacts_to<journal_write>, caf::reacts_to<journal_durable>, caf::reacts_to<journal_process>,
-                     answers<journal_erase>, answers<read_journal>, answers<journal_forget>, answers<quarantine>,
-                     answers<get_journal_status>, answers<flush_journal>>;
+                     answers<get_journal_users>, answers<journal_erase>, answers<read_journal>, answers<journal_forget>,
+                     answers<quarantine>, answers<get_journal_status>, answers<flush_journal>>;
 
 } // namespace colloquy::actors

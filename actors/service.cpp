@@ -1,6 +1,8 @@
 #include "actors/service.hpp"
 
 #include "actors/directory.hpp"
+#include "actors/journal.hpp"
+#include "actors/journal_replay.hpp"
 #include "actors/supervisor.hpp"
 #include "db/configured_endpoint.hpp"
 #include "db/pipeline_connection.hpp"
@@ -72,9 +74,11 @@ pool_options make_pool_options(const config::settings& settings) {
   return pool;
 }
 
-directory_options make_directory_options(const config::settings& settings, std::shared_ptr<byte_budget> budget) {
+directory_options make_directory_options(const config::settings& settings, std::shared_ptr<byte_budget> budget,
+                                         journal_actor journal) {
   directory_options options;
   options.budget = std::move(budget);
+  options.journal = std::move(journal);
   options.session_undurable_bytes_max = settings.session_undurable_bytes_max;
   options.sessions_resident_max =
       std::min(settings.sessions_resident_max, settings.resident_bytes_max / session_resident_bytes);
@@ -95,6 +99,17 @@ directory_options make_directory_options(const config::settings& settings, std::
   return options;
 }
 
+result<journal_actor> open_journal(caf::actor_system& system, const config::settings& settings) {
+  if (!settings.journal_path)
+    return error{error_code::invalid_request, "the journal is on and has no path; see journal_path"};
+  auto file = db::journal_file::open(*settings.journal_path);
+  if (!file)
+    return file.failure();
+  journal_options options;
+  options.bytes_max = settings.journal_bytes_max;
+  return spawn_journal(system, std::move(file).value(), options);
+}
+
 } // namespace
 
 struct service::implementation {
@@ -103,13 +118,15 @@ struct service::implementation {
   pool_control_actor pool;
   listener_actor listener;
   directory_actor directory;
+  journal_actor journal;
 
   result<void> drain(std::chrono::milliseconds limit);
-  result<void> await_ownership(std::chrono::milliseconds limit);
+  result<shards_owned> await_ownership(std::chrono::milliseconds limit);
+  result<void> replay(const shards_owned& owned, std::chrono::milliseconds request_timeout);
 
   void end() {
     for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(listener),
-                        caf::actor_cast<caf::actor>(pool)})
+                        caf::actor_cast<caf::actor>(journal), caf::actor_cast<caf::actor>(pool)})
       if (handle) {
         caf::scoped_actor self{system};
         self->send_exit(handle, caf::exit_reason::user_shutdown);
@@ -117,6 +134,7 @@ struct service::implementation {
       }
     directory = nullptr;
     listener = nullptr;
+    journal = nullptr;
     pool = nullptr;
   }
 };
@@ -157,7 +175,7 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     return endpoint.failure();
   for (const auto& warning : endpoint->warnings)
     spdlog::warn("{}", warning);
-  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}});
+  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}});
   parts->budget = std::make_shared<byte_budget>(settings.undurable_bytes_max);
   parts->pool = caf::actor_cast<pool_control_actor>(system.spawn<supervisor>(
       make_pool_options(settings), make_connection_options(settings, std::move(endpoint_options), *endpoint)));
@@ -177,13 +195,23 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     parts->end();
     return error{error_code::database_unavailable, db::describe(*failure)};
   }
+  if (settings.journal) {
+    auto opened = open_journal(system, settings);
+    if (!opened) {
+      parts->end();
+      return opened.failure();
+    }
+    parts->journal = std::move(opened).value();
+  }
   parts->listener = caf::actor_cast<listener_actor>(
       system.spawn<actors::listener>(caf::actor_cast<supervisor_actor>(parts->pool), listener_options{}));
   parts->directory = caf::actor_cast<directory_actor>(system.spawn<actors::directory>(
-      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->budget)));
-  if (auto owns = parts->await_ownership(settings.request_timeout); !owns) {
+      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->budget, parts->journal)));
+  auto owned = parts->await_ownership(settings.request_timeout);
+  auto begun = owned ? parts->replay(*owned, settings.request_timeout) : result<void>(owned.failure());
+  if (!begun) {
     parts->end();
-    return owns.failure();
+    return begun.failure();
   }
   return std::unique_ptr<service>(new service(std::move(parts)));
 }
@@ -247,15 +275,14 @@ result<void> service::implementation::drain(std::chrono::milliseconds limit) {
 }
 
 /// What this process owns is known: sessions can be woken, or are refused for a reason.
-result<void> service::implementation::await_ownership(std::chrono::milliseconds limit) {
-  result<void> outcome;
+result<shards_owned> service::implementation::await_ownership(std::chrono::milliseconds limit) {
+  result<shards_owned> outcome{shards_owned{}};
   caf::scoped_actor self{system};
   self->request(caf::actor_cast<caf::actor>(directory), limit, actors::await_ownership{})
       .receive(
           [&](const result<shards_owned>& owned) {
-            if (!owned)
-              outcome = owned.failure();
-            else if (owned->owned.none())
+            outcome = owned;
+            if (owned && owned->owned.none())
               spdlog::warn("another process owns all sessions of this database; this one waits until they are free");
           },
           [&](const caf::error&) {
@@ -264,6 +291,19 @@ result<void> service::implementation::await_ownership(std::chrono::milliseconds 
                                                                   " ms; see the log, or run `colloquy migrate`"};
           });
   return outcome;
+}
+
+/// Before anybody else is served: what the last process had accepted and could not make durable.
+result<void> service::implementation::replay(const shards_owned& owned, std::chrono::milliseconds request_timeout) {
+  if (!journal)
+    return {};
+  auto done = replay_journal(system, journal, directory, owned, request_timeout);
+  if (!done)
+    return error{done.failure().code, "the journal could not be replayed: " + done.failure().message};
+  if (done->durable_already + done->written_again + done->quarantined > 0)
+    spdlog::info("journal: {} records were durable already, {} are written again, {} are in the quarantine",
+                 done->durable_already, done->written_again, done->quarantined);
+  return {};
 }
 
 } // namespace colloquy::actors

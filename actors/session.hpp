@@ -118,12 +118,14 @@ private:
 
   // session_repeats.cpp: requests that come again
   using recalled = result<std::optional<db::remembered_key>>; // nothing: it is new
-  void recall(const char* scope, const idempotency& repeat, std::function<void(recalled)> then);
+  void recall(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
   void look_up_key(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
+  recalled read_key(const std::string& scope, const idempotency& repeat, const db::unit_outcome& outcome) const;
   void learn_keys(std::function<void()> then);
   const db::remembered_key* undurable_key(const std::string& scope, const std::string& key) const;
   static recalled compare(const db::remembered_key& known, const idempotency& repeat);
   db::remembered_key new_key(const char* scope, const idempotency& repeat) const;
+  void know_key(const db::remembered_key& key);
   void remember(draft& in, db::remembered_key key);
 
   // session_turns.cpp: whose turn it is
@@ -162,7 +164,10 @@ private:
   void serve(promise_of<read_history>& answer, read_history& request, const caf::actor_addr&);
   void serve(promise_of<read_events>& answer, read_events& request, const caf::actor_addr&);
   struct history_reading; // a history that is being put together, page by page
+  bool hides_undurably() const;
   void read_newest(std::shared_ptr<history_reading> reading);
+  void on_first(std::shared_ptr<history_reading> reading, event_offset from, std::size_t hidden,
+                const db::unit_outcome& outcome);
   std::optional<event> first_of(const event_blocks& blocks) const;
   void choose(std::shared_ptr<history_reading> reading, std::optional<event> first);
   void hand_in(history_reading& to, const event& entry) const;
@@ -177,13 +182,16 @@ private:
   /// Blocks that end at the next offset, from `wanted` or as early as there is in memory; and where they begin.
   event_offset in_memory(event_blocks& blocks, event_offset wanted = 0) const;
   bool is_hidden(const event& entry) const;
+  std::uint64_t at_end(std::function<void(const error&)> say);
   void ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then);
   db::log_source source() const;
-  void answer_readers(time_point now);
+  void read_or_wait(waiting_reader reader);
+  void answer_readers();
 
   // session_subscriptions.cpp: who listens
   void serve(promise_of<subscribe_events>& answer, subscribe_events& request, const caf::actor_addr&);
-  void feed(const event_blocks& news);
+  void feed(const event_blocks& durable);
+  db::event_block without_hidden(const db::event_block& block) const;
   void feed_from_log(subscription& to);
   void send_events(subscription& to, const db::event_block& block, event_offset through);
   void end_listening(subscription_id id, const error& why);
@@ -194,7 +202,7 @@ private:
   // session_replay.cpp: what a journal has
   void replay_waiting();
   bool remake();
-  replayed replay(const replay_writes& records);
+  replayed replay(const replay_writes& records, std::size_t first = 0);
   bool is_there(const db::session_write& write) const;
   bool continues(const db::session_write& write) const;
   void write_again(const db::session_write& write);
@@ -205,7 +213,9 @@ private:
   void serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&);
   void serve(promise_of<erase_session>& answer, erase_session& request, const caf::actor_addr&);
   bool is_overdue() const;
-  void fork(promise_of<fork_session> answer, fork_session request);
+  void fork_once(promise_of<fork_session> answer, fork_session request, bool is_last_try);
+  void fork(promise_of<fork_session> answer, fork_session request, bool is_last_try);
+  void fork_from(const db::log_parent& parent, promise_of<fork_session> answer, fork_session request, bool is_last_try);
   void expire();
   void carry_out_erasure(promise_of<erase_session> answer);
   bool is_busy() const;

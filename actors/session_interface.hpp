@@ -178,7 +178,7 @@ struct replay_writes {
 struct replayed {
   std::size_t durable_already = 0;
   std::size_t written = 0;                ///< now on their way
-  std::vector<std::uint64_t> unfitting{}; ///< numbers of those that do not continue the log: for the quarantine
+  std::vector<std::size_t> unfitting{}; ///< places in the list of those that do not continue the log
 };
 
 /// Whatever a session takes. Callers' requests are answered with result<reply>; the others as they say above.

@@ -26,7 +26,7 @@ void session::replay_waiting() {
     return;
   auto waiting = std::move(*doing_->replaying);
   doing_->replaying.reset();
-  reply(waiting.answer, replay(waiting.records));
+  reply(waiting.answer, replay(waiting.records, waiting.first));
 }
 
 /// A session whose making was accepted and not yet durable.
@@ -39,20 +39,21 @@ bool session::remake() {
   known_->record = *first.row;
   known_->messages = first.parent ? first.parent->messages : 0;
   write_again(first);
-  doing_->replaying->records.writes.erase(doing_->replaying->records.writes.begin());
+  doing_->replaying->first = 1;
   return true;
 }
 
-replayed session::replay(const replay_writes& records) {
+replayed session::replay(const replay_writes& records, std::size_t first) {
   replayed outcome;
-  for (const auto& write : records.writes) {
+  for (auto place = first; place < records.writes.size(); ++place) {
+    const auto& write = records.writes[place];
     if (is_there(*write)) {
       ++outcome.durable_already;
     } else if (continues(*write)) {
       write_again(*write);
       ++outcome.written;
     } else {
-      outcome.unfitting.push_back(write->number);
+      outcome.unfitting.push_back(place);
     }
   }
   if (outcome.written + outcome.unfitting.size() > 0)

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace colloquy::actors {
@@ -87,6 +88,7 @@ struct making_session {
 struct replaying_session {
   caf::typed_response_promise<result<replayed>> answer;
   replay_writes records;
+  std::size_t first = 0; ///< of those that are left
 };
 
 /// What is under way in a session.
@@ -98,6 +100,7 @@ struct session_activity {
   std::deque<write_waiter> durable_waiters;   // by number, rising
   std::deque<write_waiter> journaled_waiters; // by number, rising
   std::deque<std::function<void()>> waiting;  // requests, while it wakes or reads its keys
+  std::map<std::pair<std::string, std::string>, std::vector<std::function<void()>>> keys_looked_up; // and their twins
   std::deque<waiting_turn> turn_queue;
   std::optional<granting_turn> granting;
   std::vector<turn_id> hidden_turns; // rolled back while it is awake
@@ -108,6 +111,8 @@ struct session_activity {
   std::map<subscription_id, subscription> listeners;
   std::optional<std::optional<event>> first_message; // of the log, once it was read; its data only if it is a system's
   std::optional<std::int64_t> hidden_messages; // in the log, by turns that were rolled back; none: not counted yet
+  std::map<std::uint64_t, std::function<void(const error&)>> at_end; // said if the actor ends before they are erased
+  std::uint64_t last_at_end = 0;
   std::size_t reads_under_way = 0;
   std::size_t others_under_way = 0; // forks, erasure: no sleep meanwhile
 };

@@ -184,6 +184,38 @@ result<journal_file> journal_file::open(const fs::path& path, wall_clock now) {
   return journal_file(std::move(parts));
 }
 
+result<void> journal_file::note_user(process_id process) {
+  auto& file = *implementation_;
+  return file.sqlite->in_transaction([&]() -> result<void> {
+    auto note = file.sqlite->prepare(journal::note_user_sql);
+    if (!note)
+      return note.failure();
+    note->bind(1, journal::blob{journal::view(process.bytes)});
+    note->bind(2, file.time());
+    if (auto done = note->run(); !done)
+      return done;
+    return file.sqlite->execute(journal::forget_users_sql);
+  });
+}
+
+result<std::vector<process_id>> journal_file::users() const {
+  auto read = implementation_->sqlite->prepare(journal::read_users_sql);
+  if (!read)
+    return read.failure();
+  std::vector<process_id> found;
+  for (;;) {
+    auto more = read->next();
+    if (!more)
+      return more.failure();
+    if (!*more)
+      return found;
+    process_id user;
+    if (const auto bytes = read->bytes(0); bytes.size() == user.bytes.size())
+      std::copy(bytes.begin(), bytes.end(), user.bytes.begin());
+    found.push_back(user);
+  }
+}
+
 // --- writing ---------------------------------------------------------------------------------------------------------
 
 journal_figures journal_file::figures() const {

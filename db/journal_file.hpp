@@ -111,6 +111,11 @@ public:
   /// after none.
   result<journal_rows> read_left(std::optional<journal_place> after, std::size_t bytes_max) const;
 
+  /// Notes that this process writes here from now on; and which ones did, the latest thousand. What a process' records
+  /// hold may be written again as long as nobody but these has owned their sessions since.
+  result<void> note_user(process_id process);
+  result<std::vector<process_id>> users() const;
+
   /// Whether read_left() may still give it.
   bool is_left(journal_place place) const;
 

@@ -16,6 +16,7 @@ constexpr const char* make_tables = R"(
   CREATE TABLE quarantine (id INTEGER PRIMARY KEY, process BLOB, tenant TEXT, session BLOB, number INTEGER,
                            first_offset INTEGER, epoch INTEGER, written_at INTEGER, payload BLOB, checksum INTEGER,
                            reason TEXT, quarantined_at INTEGER, damaged INTEGER);
+  CREATE TABLE users (process BLOB PRIMARY KEY, since INTEGER) WITHOUT ROWID;
   CREATE TABLE due (what TEXT PRIMARY KEY) WITHOUT ROWID;)";
 
 // secure_delete overwrites what is deleted. It does not reach copies that moving a record to another page leaves in the

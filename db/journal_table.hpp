@@ -36,6 +36,12 @@ inline constexpr const char* note_traces_sql = "INSERT OR IGNORE INTO due VALUES
 inline constexpr const char* forget_traces_sql = "DELETE FROM due";
 inline constexpr const char* has_traces_sql = "SELECT count(*) FROM due";
 
+/// Who used the file; the oldest are forgotten.
+inline constexpr const char* note_user_sql = "INSERT OR IGNORE INTO users VALUES (?1, ?2)";
+inline constexpr const char* forget_users_sql =
+    "DELETE FROM users WHERE process NOT IN (SELECT process FROM users ORDER BY since DESC LIMIT 1000)";
+inline constexpr const char* read_users_sql = "SELECT process FROM users";
+
 /// Changes nothing, but has to be written.
 inline constexpr const char* write_nothing_sql = "PRAGMA user_version = 1";
 static_assert(journal_version == 1);
