@@ -18,6 +18,7 @@ constexpr std::size_t under_way_max = 1000;
 constexpr int finds_max = 3; // whoever made it may have erased it again meanwhile
 constexpr auto range_max = std::chrono::days{366};
 
+const db::db_failure ended{db::failure_kind::wait, "", "the catalog ended; ask again"};
 const error busy{error_code::overloaded, "too many requests of this kind are under way", 100ms};
 
 } // namespace
@@ -27,6 +28,7 @@ struct catalog::user_erasure {
   erase_user wanted;
   erased sum;
   std::deque<session_key> sessions{};
+  bool is_stuck = false; ///< nothing of the last page has gone
 };
 
 catalog::catalog(caf::actor_config& config, supervisor_actor supervisor, catalog_directory directory,
@@ -45,15 +47,25 @@ catalog::behavior_type catalog::make_behavior() {
 }
 
 void catalog::on_exit() {
+  has_ended_ = true;
+  for (auto& [number, say] : std::exchange(under_way_, {}))
+    say();
   supervisor_ = nullptr;
   directory_ = nullptr;
 }
 
+std::uint64_t catalog::at_end(std::function<void()> say) {
+  under_way_.emplace(++last_under_way_, std::move(say));
+  return last_under_way_;
+}
+
 void catalog::ask_database(const tenant_id& tenant, db::unit query, const char* purpose,
                            std::function<void(const db::unit_outcome&)> then) {
-  if (under_way_ >= under_way_max)
+  if (has_ended_)
+    return then({{}, ended});
+  if (under_way_.size() >= under_way_max)
     return then({{}, db::db_failure{db::failure_kind::wait, "", busy.message}});
-  ++under_way_;
+  const auto number = at_end([then] { then({{}, ended}); });
   run_unit unit{std::move(query)};
   unit.tenant = tenant.text();
   unit.purpose = purpose;
@@ -61,12 +73,12 @@ void catalog::ask_database(const tenant_id& tenant, db::unit query, const char* 
   unit.idempotent = true;
   request(supervisor_, options_.request_timeout + pool_answer_margin, std::move(unit))
       .then(
-          [this, then](const db::unit_outcome& outcome) {
-            --under_way_;
+          [this, number, then](const db::unit_outcome& outcome) {
+            under_way_.erase(number);
             then(outcome);
           },
-          [this, then](const caf::error&) {
-            --under_way_;
+          [this, number, then](const caf::error&) {
+            under_way_.erase(number);
             then({{}, db::db_failure{db::failure_kind::wait, "57014", "no answer within the time allowed"}});
           });
 }
@@ -74,20 +86,29 @@ void catalog::ask_database(const tenant_id& tenant, db::unit query, const char* 
 template <class Request, class Then>
 void catalog::ask_directory(Request message, Then then) {
   using reply = result<typename Request::reply>;
+  if (has_ended_)
+    return then(reply(error{error_code::internal, ended.message, 100ms}));
+  const auto number = at_end([then]() mutable { then(reply(error{error_code::internal, ended.message, 100ms})); });
   request(directory_, 2 * options_.request_timeout, std::move(message))
-      .then([then](reply& answer) mutable { then(std::move(answer)); },
-            [then](const caf::error&) mutable {
-              then(reply(error{error_code::deadline_exceeded, "no answer within the time allowed", 1000ms}));
-            });
+      .then(
+          [this, number, then](reply& answer) mutable {
+            under_way_.erase(number);
+            then(std::move(answer));
+          },
+          [this, number, then](const caf::error&) mutable {
+            under_way_.erase(number);
+            then(reply(error{error_code::deadline_exceeded, "no answer within the time allowed", 1000ms}));
+          });
 }
 
 // --- making ----------------------------------------------------------------------------------------------------------
 
 promise_of<create_session> catalog::create(create_session& request) {
   auto answer = make_response_promise<result<session_record>>();
-  if (!is_storable_name(request.repeat->key))
-    reply(answer,
-          result<session_record>(error{error_code::invalid_request, "an idempotency key has 1 to 255 characters"}));
+  if (!is_storable(*request.repeat))
+    reply(answer, result<session_record>(unstorable_key()));
+  else if (auto problem = check_creation(request))
+    reply(answer, result<session_record>(*problem));
   else
     look_up(answer, std::make_shared<const create_session>(std::move(request)), false);
   return answer;
@@ -135,26 +156,33 @@ void catalog::find(promise_of<open_session> answer, std::shared_ptr<const create
                  if (!found)
                    return reply(answer, result<opened_session>(found.failure()));
                  if (*found)
-                   return give(std::move(answer), {wanted->tenant, **found});
-                 auto request = *wanted;
-                 request.repeat.reset(); // its name is its key
-                 ask_directory(make_session{std::move(request)}, [this, answer, wanted,
-                                                                  tries_left](result<session_record> made) mutable {
-                   if (made)
-                     return reply(answer, result<opened_session>(opened_session{std::move(made).value(), true}));
-                   if (made.failure().code == error_code::conflict && tries_left > 1)
-                     return find(std::move(answer), wanted, tries_left - 1);
-                   reply(answer, result<opened_session>(made.failure()));
-                 });
+                   give(std::move(answer), {wanted->tenant, **found}, wanted, tries_left);
+                 else
+                   make(std::move(answer), wanted, tries_left);
                });
 }
 
-void catalog::give(promise_of<open_session> answer, const session_key& key) {
-  ask_directory(get_session{key}, [answer](result<session_record> found) mutable {
+void catalog::make(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left) {
+  auto request = *wanted;
+  request.repeat.reset(); // its name is its key
+  ask_directory(make_session{std::move(request)},
+                [this, answer, wanted, tries_left](result<session_record> made) mutable {
+                  if (made)
+                    return reply(answer, result<opened_session>(opened_session{std::move(made).value(), true}));
+                  if (made.failure().code == error_code::conflict && tries_left > 1)
+                    return find(std::move(answer), wanted, tries_left - 1);
+                  reply(answer, result<opened_session>(made.failure()));
+                });
+}
+
+void catalog::give(promise_of<open_session> answer, const session_key& key,
+                   std::shared_ptr<const create_session> wanted, int tries_left) {
+  ask_directory(get_session{key}, [this, answer, wanted, tries_left](result<session_record> found) mutable {
     if (found)
-      reply(answer, result<opened_session>(opened_session{std::move(found).value(), false}));
-    else
-      reply(answer, result<opened_session>(found.failure()));
+      return reply(answer, result<opened_session>(opened_session{std::move(found).value(), false}));
+    if (found.failure().code == error_code::not_found) // just erased; its name is free behind that
+      return make(std::move(answer), wanted, tries_left);
+    reply(answer, result<opened_session>(found.failure()));
   });
 }
 
@@ -162,6 +190,12 @@ void catalog::give(promise_of<open_session> answer, const session_key& key) {
 
 promise_of<list_sessions> catalog::list(list_sessions& request) {
   auto answer = make_response_promise<result<session_page>>();
+  if (request.limit < 1 || request.limit > limits::page_events_max) {
+    reply(answer, result<session_page>(
+                      error{error_code::invalid_request, "limit is " + std::to_string(request.limit) + "; 1 to " +
+                                                             std::to_string(limits::page_events_max) + " is allowed"}));
+    return answer;
+  }
   const auto now = options_.now();
   auto query = db::list_sessions_page(request, now);
   if (!query) {
@@ -209,6 +243,10 @@ promise_of<erase_user> catalog::erase(erase_user& request) {
 /// A page of the user's sessions, erased one by one, then the next page, until there is none.
 void catalog::erase_next(std::shared_ptr<user_erasure> of) {
   if (of->sessions.empty()) {
+    if (std::exchange(of->is_stuck, true))
+      return reply(of->answer,
+                   result<erased>(error{error_code::overloaded,
+                                        "sessions of the user are just being erased by somebody else", 1000ms}));
     list_sessions wanted;
     wanted.tenant = of->wanted.tenant;
     wanted.user_id = of->wanted.user_id;
@@ -234,6 +272,7 @@ void catalog::erase_next(std::shared_ptr<user_erasure> of) {
     if (!gone && gone.failure().code != error_code::not_found) // somebody else erases it
       return reply(of->answer, result<erased>(gone.failure()));
     if (gone) {
+      of->is_stuck = false;
       of->sum.sessions += gone->sessions;
       of->sum.events += gone->events;
       of->sum.turns += gone->turns;

@@ -1,13 +1,17 @@
 // The catalog: what is asked of no single session, or of one that has yet to be found.
 //
 // Accepts (from the directory, on behalf of callers; messages/session_requests.hpp tells fields and errors)
-//   create_session -> session_record   one with an idempotency key: the session that the first request made, or a new
-//   one open_session   -> opened_session   the session of that external id, or a new one, whoever races list_sessions
-//   -> session_page get_analytics  -> analytics erase_user     -> erased           one session after the other, each by
-//   its own actor, then what is left
+//   create_session -> session_record
+//       one with an idempotency key: the session that the first request made, or a new one
+//   open_session   -> opened_session
+//       the session of that external id, or a new one, whoever races
+//   list_sessions  -> session_page
+//   get_analytics  -> analytics
+//   erase_user     -> erased
+//       one session after the other, each by its own actor, then what is left
 // Ordering: none between requests. Races: two that make the same session end in a unique index; the loser looks again.
 // State it owns: requests under way, a bounded number.
-// Death: what was under way is answered as caf::error; the directory starts another one.
+// Death: what was under way is answered internal; the directory starts another one.
 #pragma once
 
 #include "actors/session_interface.hpp"
@@ -19,7 +23,9 @@
 #include <caf/typed_response_promise.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -61,7 +67,9 @@ private:
   void look_up(promise_of<create_session> answer, std::shared_ptr<const create_session> wanted, bool is_last_try);
   promise_of<open_session> open(open_session& request);
   void find(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left);
-  void give(promise_of<open_session> answer, const session_key& key);
+  void make(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left);
+  void give(promise_of<open_session> answer, const session_key& key, std::shared_ptr<const create_session> wanted,
+            int tries_left);
   promise_of<list_sessions> list(list_sessions& request);
   promise_of<get_analytics> analyse(get_analytics& request);
   promise_of<erase_user> erase(erase_user& request);
@@ -70,13 +78,16 @@ private:
 
   void ask_database(const tenant_id& tenant, db::unit query, const char* purpose,
                     std::function<void(const db::unit_outcome&)> then);
+  std::uint64_t at_end(std::function<void()> say);
   template <class Request, class Then>
   void ask_directory(Request message, Then then);
 
   supervisor_actor supervisor_;
   catalog_directory directory_;
   const catalog_options options_;
-  std::size_t under_way_ = 0;
+  bool has_ended_ = false;
+  std::map<std::uint64_t, std::function<void()>> under_way_; // what is to be said if this actor ends before its answer
+  std::uint64_t last_under_way_ = 0;
 };
 
 } // namespace colloquy::actors

@@ -128,11 +128,11 @@ promise_of<Request> directory::route(Request& request) {
   return answer;
 }
 
-/// Notes without an answer, which are worth waking nobody for.
+/// Notes without an answer, which are worth waking nobody for. One that is asked to sleep may stay awake for them.
 template <class Request>
 void directory::pass(Request& request) {
   auto* entry = find(request.session);
-  if (entry && entry->state == residence::awake)
+  if (entry && entry->state != residence::draining)
     send(entry->actor, session_call{std::move(request)});
 }
 

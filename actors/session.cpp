@@ -43,7 +43,11 @@ session::behavior_type session::make_behavior() {
 
 void session::on_exit() {
   unfold();
-  fail({error_code::internal, "the session's actor ended; ask again", 100ms});
+  const error ended{error_code::internal, "the session's actor ended; ask again", 100ms};
+  fail(ended);
+  if (doing_)
+    for (auto& [number, say] : std::exchange(doing_->at_end, {}))
+      say(ended);
   if (environment_->owner)
     send(environment_->owner, session_ended{key_, id()});
   environment_->tails->forget(known_->record.log);
@@ -222,7 +226,7 @@ void session::take(session_tick&) {
   if (doing_) {
     expire_waiters(doing_->durable_waiters, now);
     expire_waiters(doing_->journaled_waiters, now);
-    answer_readers(now);
+    answer_readers();
   }
   if (phase_ == phase::awake)
     check_turns(now);

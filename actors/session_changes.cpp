@@ -54,7 +54,8 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
     record.status = *request.status;
     add_status(writing, session_status_json(record.status), turn_id{});
   }
-  writing.write->changed = std::make_shared<const session_record>(record);
+  const auto changed = std::make_shared<const session_record>(record);
+  writing.write->changed = changed;
   writing.write->bytes += bytes;
   const auto number = send_draft(std::move(writing));
   if (changes_status && record.status != session_status::active)
@@ -62,8 +63,13 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
       refuse_queue(*problem);
   when_durable(
       number,
-      [this, answer](const error* problem) mutable {
-        reply(answer, problem ? result<session_record>(*problem) : result<session_record>(known_->record));
+      [this, answer, changed](const error* problem) mutable {
+        if (problem)
+          return reply(answer, result<session_record>(*problem));
+        auto now = *changed; // as this request left it, whatever others have changed since
+        now.next_offset = known_->record.next_offset;
+        now.durable_offset = known_->record.durable_offset;
+        reply(answer, result<session_record>(std::move(now)));
       },
       not_in_time);
 }
@@ -106,21 +112,28 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
 // --- forking ---------------------------------------------------------------------------------------------------------
 
 void session::serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&) {
-  if (!request.repeat)
-    return fork(answer, std::move(request));
+  if (request.repeat)
+    fork_once(answer, std::move(request), false);
+  else
+    fork(answer, std::move(request), false);
+}
+
+void session::fork_once(promise_of<fork_session> answer, fork_session request, bool is_last_try) {
   const auto repeat = *request.repeat;
-  recall("fork", repeat, [this, answer, held = std::move(request)](recalled found) mutable {
+  recall("fork", repeat, [this, answer, held = std::move(request), is_last_try](recalled found) mutable {
     if (!found)
       return reply(answer, result<session_record>(found.failure()));
     if (!*found)
-      return fork(std::move(answer), std::move(held));
+      return fork(std::move(answer), std::move(held), is_last_try);
     answer.delegate(environment_->owner, get_session{{key_.tenant, (*found)->made}, held.as_user});
   });
 }
 
 /// What is shared must be durable first: the other log refers to it.
-void session::fork(promise_of<fork_session> answer, fork_session request) {
+void session::fork(promise_of<fork_session> answer, fork_session request, bool is_last_try) {
   const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
+  if (phase_ != phase::awake) // it has come to its end while the fork waited
+    return refuse(phase_ == phase::failed ? *failure_ : error{error_code::not_found, "no such session"});
   const auto at = request.at_offset;
   if (at < 0 || at >= known_->record.next_offset)
     return refuse({error_code::invalid_request, "at_offset is " + std::to_string(at) + "; the log has offsets 0 to " +
@@ -131,46 +144,55 @@ void session::fork(promise_of<fork_session> answer, fork_session request) {
   if (at > known_->record.durable_offset)
     return when_durable(
         last_number_,
-        [this, answer, request](const error* problem) mutable {
+        [this, answer, request, is_last_try](const error* problem) mutable {
           if (problem)
             reply(answer, result<session_record>(*problem));
           else
-            fork(std::move(answer), std::move(request));
+            fork(std::move(answer), std::move(request), is_last_try);
         },
         {error_code::deadline_exceeded, "what the fork is to share was not durable within the time allowed", 1000ms});
   ++doing().others_under_way;
   ask_database(db::find_fork_point(source(), at), "find_fork_point",
-               [this, answer, request](const db::unit_outcome& outcome) mutable {
+               [this, answer, request, is_last_try](const db::unit_outcome& outcome) mutable {
+                 --doing().others_under_way;
                  auto parent = db::decode_fork_point(outcome);
-                 if (!parent) {
-                   --doing().others_under_way;
-                   return reply(answer, result<session_record>(parent.failure()));
-                 }
-                 make_fork wanted;
-                 wanted.wanted = known_->record;
-                 wanted.wanted.external_id.reset();
-                 wanted.wanted.parent = key_.id;
-                 wanted.wanted.status = session_status::active;
-                 wanted.wanted.turn_count = wanted.wanted.total_tokens = 0;
-                 wanted.wanted.version = 1;
-                 wanted.parent = *parent;
-                 if (request.repeat)
-                   wanted.key = new_key("fork", *request.repeat);
-                 if (wanted.key)
-                   known_->key_hashes.insert(db::idempotency_hash("fork", wanted.key->key));
-                 this->request(environment_->owner, 2 * environment_->request_timeout, std::move(wanted))
-                     .then(
-                         [this, answer](result<session_record>& made) mutable {
-                           --doing().others_under_way;
-                           reply(answer, std::move(made));
-                         },
-                         [this, answer](const caf::error&) mutable {
-                           --doing().others_under_way;
-                           reply(answer,
-                                 result<session_record>(error{error_code::deadline_exceeded,
-                                                              "the fork was not made within the time allowed"}));
-                         });
+                 if (parent)
+                   fork_from(*parent, std::move(answer), std::move(request), is_last_try);
+                 else
+                   reply(answer, result<session_record>(parent.failure()));
                });
+}
+
+void session::fork_from(const db::log_parent& parent, promise_of<fork_session> answer, fork_session request,
+                        bool is_last_try) {
+  make_fork wanted;
+  wanted.wanted = known_->record;
+  wanted.wanted.external_id.reset();
+  wanted.wanted.parent = key_.id;
+  wanted.wanted.status = session_status::active;
+  wanted.wanted.turn_count = wanted.wanted.total_tokens = 0;
+  wanted.wanted.version = 1;
+  wanted.parent = parent;
+  if (request.repeat) {
+    wanted.key = new_key("fork", *request.repeat);
+    know_key(*wanted.key);
+  }
+  ++doing().others_under_way;
+  const auto number = at_end([answer](const error& why) mutable { reply(answer, result<session_record>(why)); });
+  auto over = [this, number, answer, request, is_last_try](result<session_record> made) mutable {
+    --doing().others_under_way;
+    doing().at_end.erase(number);
+    // The key may have been what was taken: by a twin of this request that was faster.
+    if (!made && made.failure().code == error_code::conflict && request.repeat && !is_last_try)
+      fork_once(std::move(answer), std::move(request), true);
+    else
+      reply(answer, std::move(made));
+  };
+  this->request(environment_->owner, 2 * environment_->request_timeout, std::move(wanted))
+      .then([over](result<session_record>& made) mutable { over(std::move(made)); },
+            [over](const caf::error&) mutable {
+              over(error{error_code::deadline_exceeded, "the fork was not made within the time allowed", 1000ms});
+            });
 }
 
 // --- the end ---------------------------------------------------------------------------------------------------------
@@ -238,8 +260,10 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
 }
 
 void session::carry_out_erasure(promise_of<erase_session> answer) {
-  const auto over = [this, answer](result<erased> outcome) {
+  const auto number = at_end([answer](const error& why) { reply(answer, result<erased>(why)); });
+  const auto over = [this, number, answer](result<erased> outcome) {
     reply(answer, std::move(outcome));
+    doing().at_end.erase(number);
     --doing().others_under_way;
     finish({error_code::not_found, "no such session"});
   };

@@ -187,6 +187,17 @@ bool is_storable_name(std::string_view name) {
   return characters >= 1 && characters <= limits::name_chars_max;
 }
 
+bool is_storable(const idempotency& repeat) {
+  return is_storable_name(repeat.key) && is_storable_text(repeat.fingerprint) &&
+         repeat.fingerprint.size() <= limits::fingerprint_bytes_max;
+}
+
+error unstorable_key() {
+  return {error_code::invalid_request, "an idempotency key has 1 to " + std::to_string(limits::name_chars_max) +
+                                           " characters of valid UTF-8, and a digest of at most " +
+                                           std::to_string(limits::fingerprint_bytes_max) + " bytes"};
+}
+
 std::size_t creation_bytes(const create_session& request) noexcept {
   const auto size = [](const std::optional<std::string>& text) { return text ? text->size() : 0; };
   return limits::event_overhead_bytes + request.user_id.size() + size(request.agent_id) + size(request.external_id) +

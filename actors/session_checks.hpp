@@ -34,6 +34,10 @@ std::optional<error> check_delta(const post_delta& request);
 std::optional<error> check_update(const update_session& request);
 /// Valid UTF-8 without NUL, 1 to limits::name_chars_max characters.
 bool is_storable_name(std::string_view name);
+/// The key is such a name, the fingerprint valid UTF-8 without NUL, at most limits::fingerprint_bytes_max long.
+bool is_storable(const idempotency& repeat);
+/// What such a request is refused with.
+error unstorable_key();
 
 /// What the row of a session to be made reserves of the budget.
 std::size_t creation_bytes(const create_session& request) noexcept;

@@ -9,9 +9,19 @@
 namespace colloquy::actors {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t page_max = 500;
 
 } // namespace
+
+/// A rolled-back turn of which the database has not heard.
+bool session::hides_undurably() const {
+  const auto is_rolled_back = [](const db::turn_row& turn) { return turn.status == turn_status::rolled_back; };
+  return doing_ && std::any_of(doing_->undurable.begin(), doing_->undurable.end(), [&](const auto& write) {
+           return std::any_of(write->turns.begin(), write->turns.end(), is_rolled_back);
+         });
+}
 
 /// The log's first message comes first, because a leading system message counts before all others.
 void session::read_newest(std::shared_ptr<history_reading> reading) {
@@ -19,20 +29,41 @@ void session::read_newest(std::shared_ptr<history_reading> reading) {
   const auto from = in_memory(blocks);
   if (from == 0 || known_->messages == 0)
     return choose(std::move(reading), first_of(blocks));
+  if (hides_undurably()) // the database would show and count what is hidden
+    return when_durable(
+        last_number_,
+        [this, reading](const error* problem) {
+          if (problem)
+            reading->done(*problem);
+          else
+            read_newest(reading);
+        },
+        {error_code::database_unavailable, "what was rolled back was not durable within the time allowed", 1000ms});
   if (doing().first_message)
     return choose(std::move(reading), *doing().first_message);
-  ask_database(db::read_first_message(source()), "read_first", [this, reading](const db::unit_outcome& outcome) {
-    auto found = db::decode_log(outcome);
-    if (!found)
-      return reading->done(found.failure());
-    std::optional<event> first;
-    if (!found->empty())
-      first = std::move(found->front());
-    if (first && first->role != message_role::system)
-      first->data.clear(); // only who wrote it matters then
-    doing().first_message = first;
-    choose(reading, std::move(first));
-  });
+  ask_database(db::read_first_message(source()), "read_first",
+               [this, reading, from, hidden = doing().hidden_turns.size()](const db::unit_outcome& outcome) {
+                 on_first(reading, from, hidden, outcome);
+               });
+}
+
+/// `from` and `hidden`: where memory began and how many turns were hidden when the database was asked.
+void session::on_first(std::shared_ptr<history_reading> reading, event_offset from, std::size_t hidden,
+                       const db::unit_outcome& outcome) {
+  auto found = db::decode_log(outcome);
+  if (!found)
+    return reading->done(found.failure());
+  event_blocks blocks;
+  const bool is_old = hidden != doing().hidden_turns.size() || (found->empty() && in_memory(blocks) > from);
+  if (is_old)
+    return read_newest(std::move(reading));
+  if (found->empty()) // all messages are still in memory
+    return choose(std::move(reading), first_of(blocks));
+  auto& first = found->front();
+  if (first.role != message_role::system)
+    first.data.clear(); // only who wrote it matters then
+  doing().first_message = first;
+  choose(std::move(reading), std::move(first));
 }
 
 std::optional<event> session::first_of(const event_blocks& blocks) const {
@@ -44,27 +75,40 @@ std::optional<event> session::first_of(const event_blocks& blocks) const {
 }
 
 void session::choose(std::shared_ptr<history_reading> reading, std::optional<event> first) {
+  const auto next = known_->record.next_offset;
+  const auto before = std::min(reading->before.value_or(next), next);
   history_limits bounds;
   bounds.token_budget = reading->token_budget;
   if (!reading->token_budget)
     bounds.messages_max = static_cast<std::int64_t>(limits::page_default);
-  if (first && first->role != message_role::system)
+  if (first && (first->role != message_role::system || first->offset >= before))
     first.reset();
   reading->window.emplace(bounds, turn_runs() ? known_->last_turn->id : turn_id{}, std::move(first),
                           environment_->count_tokens);
+  reading->is_whole = before == next;
+  if (reading->is_whole) {
+    reading->messages = known_->messages;
+    reading->through = next - 1;
+  }
   event_blocks blocks;
-  auto below = in_memory(blocks);
-  const auto before = reading->before.value_or(known_->record.next_offset);
+  const auto below = in_memory(blocks);
+  std::int64_t hidden = 0;
   for (auto block = blocks.rbegin(); block != blocks.rend(); ++block)
     for (auto entry = (*block)->rbegin(); entry != (*block)->rend(); ++entry)
-      if (entry->offset < before)
+      if (entry->offset < before) {
         hand_in(*reading, *entry);
+        hidden += entry->kind == event_kind::message && is_hidden(*entry) ? 1 : 0;
+      }
+  if (below == 0)
+    reading->hidden = hidden;
   read_older(std::move(reading), std::min(below, before));
 }
 
 void session::hand_in(history_reading& to, const event& entry) const {
-  if (to.messages < 0)
+  if (to.messages < 0) {
     to.messages = entry.messages;
+    to.through = entry.offset;
+  }
   if (entry.kind == event_kind::message && !is_hidden(entry) && to.window->wants_more())
     to.window->add(entry);
 }
@@ -108,18 +152,20 @@ void session::count_trimmed(std::shared_ptr<history_reading> reading) {
     page.has_more = page.trimmed > 0;
     reading->done(std::move(page));
   };
-  const bool is_whole = reading->before.value_or(known_->record.next_offset) >= known_->record.next_offset;
-  if (is_whole && doing().hidden_messages)
+  if (reading->hidden)
+    return less_hidden(*reading->hidden);
+  if (reading->is_whole && doing().hidden_messages)
     return less_hidden(*doing().hidden_messages);
-  ask_database(db::count_hidden(source(), key_, reading->before.value_or(known_->record.next_offset) - 1),
-               "count_hidden", [this, reading, is_whole, less_hidden](const db::unit_outcome& outcome) mutable {
-                 auto hidden = db::decode_count(outcome);
-                 if (!hidden)
-                   return reading->done(hidden.failure());
-                 if (is_whole)
-                   doing().hidden_messages = *hidden;
-                 less_hidden(*hidden);
-               });
+  ask_database(
+      db::count_hidden(source(), key_, reading->through), "count_hidden",
+      [this, reading, turns = doing().hidden_turns.size(), less_hidden](const db::unit_outcome& outcome) mutable {
+        auto hidden = db::decode_count(outcome);
+        if (!hidden)
+          return reading->done(hidden.failure());
+        if (reading->is_whole && turns == doing().hidden_turns.size())
+          doing().hidden_messages = *hidden;
+        less_hidden(*hidden);
+      });
 }
 
 } // namespace colloquy::actors

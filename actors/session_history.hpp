@@ -16,8 +16,11 @@ struct session::history_reading {
   std::function<void(result<history_page>)> done;
 
   std::optional<history_window> window{};
-  std::size_t page = 32;      ///< how many are read next; grows
-  std::int64_t messages = -1; ///< in the log, up to where the history ends; -1: not known yet
+  std::size_t page = 32;                ///< how many are read next; grows
+  bool is_whole = false;                ///< it ends where the log does
+  std::int64_t messages = -1;           ///< in the log, up to `through`; -1: not known yet
+  event_offset through = -1;            ///< where the history ends
+  std::optional<std::int64_t> hidden{}; ///< of `messages`; none: the database must count
 };
 
 } // namespace colloquy::actors

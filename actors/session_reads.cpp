@@ -26,10 +26,22 @@ std::size_t bytes_of(const std::vector<event>& events) {
   return bytes;
 }
 
+const db::db_failure ended{db::failure_kind::wait, "", "the session's actor ended; ask again"};
+
 } // namespace
 
+/// What is to be said to whoever waits for something outside of this actor, should that end first.
+std::uint64_t session::at_end(std::function<void(const error&)> say) {
+  auto& work = doing();
+  work.at_end.emplace(++work.last_at_end, std::move(say));
+  return work.last_at_end;
+}
+
 void session::ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then) {
+  if (phase_ == phase::failed)
+    return then({{}, ended});
   ++doing().reads_under_way;
+  const auto number = at_end([then](const error&) { then({{}, ended}); });
   run_unit unit{std::move(query)};
   unit.tenant = key_.tenant.text();
   unit.purpose = purpose;
@@ -37,12 +49,14 @@ void session::ask_database(db::unit query, const char* purpose, std::function<vo
   unit.idempotent = true;
   request(environment_->supervisor, environment_->request_timeout + pool_answer_margin, std::move(unit))
       .then(
-          [this, then](const db::unit_outcome& outcome) {
+          [this, number, then](const db::unit_outcome& outcome) {
             --doing().reads_under_way;
+            doing().at_end.erase(number);
             then(outcome);
           },
-          [this, then](const caf::error&) {
+          [this, number, then](const caf::error&) {
             --doing().reads_under_way;
+            doing().at_end.erase(number);
             then({{}, db::db_failure{db::failure_kind::wait, "57014", "no answer within the time allowed"}});
           });
 }
@@ -105,6 +119,7 @@ struct session::page_reading {
   std::size_t limit;
   history_page page{};
 
+  bool is_full() const { return page.messages.size() >= limit || bytes_of(page.messages) >= limits::page_bytes_max; }
   bool is_upwards() const { return order == history_order::ascending; }
   /// False once the page is full.
   bool take(const event& entry) {
@@ -154,10 +169,11 @@ void session::read_upwards(std::shared_ptr<page_reading> reading) {
       return reply(reading->answer, result<history_page>(found.failure()));
     const bool is_cut = found->size() >= part.limit || bytes_of(*found) >= part.bytes_max;
     for (auto& entry : *found)
-      reading->take(entry);
-    if (is_cut)
+      if (!is_hidden(entry))
+        reading->take(entry);
+    if (is_cut && reading->is_full())
       return finish_page(*reading);
-    reading->after = part.before - 1;
+    reading->after = is_cut ? found->back().offset : part.before - 1;
     read_upwards(reading);
   });
 }
@@ -171,13 +187,18 @@ void session::read_downwards(std::shared_ptr<page_reading> reading) {
   part.limit = reading->limit - reading->page.messages.size();
   part.newest_first = true;
   part.only_messages = true;
-  ask_database(db::read_log(source(), part), "read_log", [this, reading](const db::unit_outcome& outcome) {
+  ask_database(db::read_log(source(), part), "read_log", [this, reading, part](const db::unit_outcome& outcome) {
     auto found = db::decode_log(outcome);
     if (!found)
       return reply(reading->answer, result<history_page>(found.failure()));
+    const bool is_cut = found->size() >= part.limit || bytes_of(*found) >= part.bytes_max;
     for (auto& entry : *found)
-      reading->take(entry);
-    finish_page(*reading);
+      if (!is_hidden(entry))
+        reading->take(entry);
+    if (!is_cut || reading->is_full())
+      return finish_page(*reading);
+    reading->before = found->back().offset;
+    read_downwards(reading);
   });
 }
 
@@ -188,10 +209,9 @@ void session::finish_page(page_reading& reading) {
   if (!page.messages.empty()) {
     const auto& last = page.messages.back();
     page.next = last.offset;
-    const bool is_full = page.messages.size() >= reading.limit || bytes_of(page.messages) >= limits::page_bytes_max;
-    page.has_more =
-        is_full && (reading.is_upwards() ? last.messages < known_->messages && last.offset + 1 < reading.before
-                                         : last.messages > 1 && last.offset > reading.after + 1);
+    page.has_more = reading.is_full() &&
+                    (reading.is_upwards() ? last.messages < known_->messages && last.offset + 1 < reading.before
+                                          : last.messages > 1 && last.offset > reading.after + 1);
   }
   reply(reading.answer, result<history_page>(std::move(page)));
 }
@@ -206,28 +226,34 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
-  const bool must_wait = request.after >= known_->record.durable_offset && request.wait > 0s;
-  if (!must_wait)
-    return read_durable(request.after, request.limit,
-                        [answer](result<event_page> page) mutable { reply(answer, std::move(page)); });
-  if (doing().readers.size() >= limits::durable_waiters_per_session_max)
+  if (request.wait > 0s && doing().readers.size() >= limits::durable_waiters_per_session_max)
     return reply(answer,
                  result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
   const auto deadline = clock().now() + request.wait;
-  schedule_tick(deadline);
-  doing().readers.push_back({answer, std::move(request), deadline});
+  read_or_wait({answer, std::move(request), deadline});
+}
+
+void session::read_or_wait(waiting_reader reader) {
+  const auto now = clock().now();
+  if (reader.request.after >= known_->record.durable_offset && reader.deadline > now) {
+    schedule_tick(reader.deadline);
+    return doing().readers.push_back(std::move(reader));
+  }
+  const auto& wanted = reader.request;
+  read_durable(wanted.after, wanted.limit, [this, reader](result<event_page> page) mutable {
+    const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
+    if (!is_all_hidden || phase_ != phase::awake)
+      return reply(reader.answer, std::move(page));
+    reader.request.after = page->read_through;
+    read_or_wait(std::move(reader));
+  });
 }
 
 /// Those for whom there is something now, and those whose time is up.
-void session::answer_readers(time_point now) {
+void session::answer_readers() {
   auto waiting = std::exchange(doing_->readers, {});
-  for (auto& each : waiting) {
-    if (each.request.after >= known_->record.durable_offset && each.deadline > now)
-      doing_->readers.push_back(std::move(each));
-    else
-      read_durable(each.request.after, each.request.limit,
-                   [answer = each.answer](result<event_page> page) mutable { reply(answer, std::move(page)); });
-  }
+  for (auto& each : waiting)
+    read_or_wait(std::move(each));
 }
 
 void session::read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then) {
@@ -257,7 +283,7 @@ void session::read_durable(event_offset after, std::size_t limit, std::function<
   part.after = after;
   part.before = durable + 1;
   part.limit = limit;
-  ask_database(db::read_log(source(), part), "read_log", [part, durable, then](const db::unit_outcome& outcome) {
+  ask_database(db::read_log(source(), part), "read_log", [this, part, durable, then](const db::unit_outcome& outcome) {
     auto found = db::decode_log(outcome);
     if (!found)
       return then(found.failure());
@@ -265,6 +291,7 @@ void session::read_durable(event_offset after, std::size_t limit, std::function<
     read.events = std::move(found).value();
     const bool is_cut = read.events.size() >= part.limit || bytes_of(read.events) >= part.bytes_max;
     read.read_through = is_cut ? read.events.back().offset : durable;
+    std::erase_if(read.events, [this](const event& entry) { return is_hidden(entry); });
     then(std::move(read));
   });
 }

@@ -17,38 +17,51 @@ constexpr std::size_t hashes_max = 20'000;
 
 } // namespace
 
-void session::recall(const char* scope, const idempotency& repeat, std::function<void(recalled)> then) {
-  if (repeat.key.empty() || !is_storable_name(repeat.key) || repeat.fingerprint.size() > limits::fingerprint_bytes_max)
-    return then(
-        error{error_code::invalid_request,
-              "an idempotency key has 1 to " + std::to_string(limits::name_chars_max) + " characters of valid UTF-8"});
+void session::recall(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then) {
+  if (!is_storable(repeat))
+    return then(unstorable_key());
   if (const auto* known = undurable_key(scope, repeat.key))
     return then(compare(*known, repeat));
   const auto hash = db::idempotency_hash(scope, repeat.key);
   if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
     return then(std::optional<db::remembered_key>{});
+  auto then_if_awake = [this, then = std::move(then)](recalled found) {
+    if (phase_ == phase::awake)
+      return then(std::move(found));
+    then(phase_ == phase::failed ? *failure_ : error{error_code::not_found, "no such session"});
+  };
   if (known_->knows_all_keys || known_->key_hashes.size() >= hashes_max)
-    return look_up_key(scope, repeat, std::move(then));
-  learn_keys([this, name = std::string(scope), repeat, hash, then = std::move(then)]() mutable {
+    return look_up_key(scope, repeat, std::move(then_if_awake));
+  learn_keys([this, scope, repeat, hash, then_if_awake]() mutable {
     if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
-      return then(std::optional<db::remembered_key>{});
-    look_up_key(name, repeat, std::move(then));
+      return then_if_awake(std::optional<db::remembered_key>{});
+    look_up_key(scope, repeat, std::move(then_if_awake));
   });
 }
 
+/// Twins wait for each other: the first may be about to write what the second would not find.
 void session::look_up_key(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then) {
+  const auto place = std::make_pair(scope, repeat.key);
+  const auto [twins, is_first] = doing().keys_looked_up.try_emplace(place);
+  if (!is_first)
+    return twins->second.push_back([this, scope, repeat, then] { recall(scope, repeat, then); });
   ask_database(db::find_key(key_.tenant, key_.id, scope, repeat.key), "find_key",
-               [this, scope, repeat, then = std::move(then)](const db::unit_outcome& outcome) {
-                 // It may have been written meanwhile by a twin of this request.
-                 if (const auto* known = undurable_key(scope, repeat.key))
-                   return then(compare(*known, repeat));
-                 auto found = db::decode_key(outcome);
-                 if (!found)
-                   return then(found.failure());
-                 if (!*found)
-                   return then(std::optional<db::remembered_key>{});
-                 then(compare(**found, repeat));
+               [this, scope, place, repeat, then = std::move(then)](const db::unit_outcome& outcome) {
+                 auto others = doing().keys_looked_up.extract(place);
+                 then(read_key(scope, repeat, outcome));
+                 for (const auto& each : others.mapped())
+                   each();
                });
+}
+
+session::recalled session::read_key(const std::string& scope, const idempotency& repeat,
+                                    const db::unit_outcome& outcome) const {
+  if (const auto* known = undurable_key(scope, repeat.key))
+    return compare(*known, repeat);
+  auto found = db::decode_key(outcome);
+  if (!found)
+    return found.failure();
+  return *found ? compare(**found, repeat) : recalled(std::nullopt);
 }
 
 /// What comes meanwhile waits, so that requests keep their order.
@@ -91,10 +104,15 @@ db::remembered_key session::new_key(const char* scope, const idempotency& repeat
   return key;
 }
 
-void session::remember(draft& in, db::remembered_key key) {
-  known_->key_hashes.insert(db::idempotency_hash(key.scope, key.key));
-  if (known_->key_hashes.size() > hashes_max)
+void session::know_key(const db::remembered_key& key) {
+  if (known_->key_hashes.size() < hashes_max)
+    known_->key_hashes.insert(db::idempotency_hash(key.scope, key.key));
+  else
     known_->knows_all_keys = false;
+}
+
+void session::remember(draft& in, db::remembered_key key) {
+  know_key(key);
   in.write->key = std::move(key);
 }
 

@@ -68,20 +68,35 @@ void session::take(events_taken& news) {
 }
 
 /// What has just become durable, to all who have everything before it.
-void session::feed(const event_blocks& news) {
+void session::feed(const event_blocks& durable) {
+  if (doing_->listeners.empty())
+    return;
+  event_blocks news;
+  for (const auto& block : durable)
+    news.push_back(without_hidden(block));
   std::vector<subscription_id> all;
   for (const auto& [id, to] : doing_->listeners)
     all.push_back(id);
   for (const auto id : all)
-    for (const auto& block : news) {
+    for (std::size_t i = 0; i < durable.size(); ++i) {
       auto at = doing_->listeners.find(id);
       if (at == doing_->listeners.end())
         break; // it was too far behind
       auto& to = at->second;
-      const auto last = block->back().offset;
-      if (!to.is_reading && to.sent + 1 >= block->front().offset && to.sent < last)
-        send_events(to, block, last);
+      const auto last = durable[i]->back().offset;
+      if (!to.is_reading && to.sent + 1 >= durable[i]->front().offset && to.sent < last)
+        send_events(to, news[i], last);
     }
+}
+
+/// What was rolled back before it was durable has been shown to nobody.
+db::event_block session::without_hidden(const db::event_block& block) const {
+  const auto hides = [this](const event& entry) { return is_hidden(entry); };
+  if (std::none_of(block->begin(), block->end(), hides))
+    return block;
+  auto rest = *block;
+  std::erase_if(rest, hides);
+  return std::make_shared<const std::vector<event>>(std::move(rest));
 }
 
 /// What is stored, page by page, as fast as it is taken.

@@ -206,7 +206,7 @@ void session::on_written(std::uint64_t through) {
   answer_waiters(doing().durable_waiters, through, nullptr);
   if (!news.empty()) {
     feed(news);
-    answer_readers(clock().now());
+    answer_readers();
   }
 }
 
