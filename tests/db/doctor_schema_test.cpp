@@ -58,8 +58,11 @@ TEST_CASE("the program's own migrations are understood") {
   for (const auto* wanted :
        {"table sessions", "table events", "table writers", "index idx_sessions_external_id",
         "policy sessions_of_tenants on sessions", "policy writers_of_service on writers", "function begin_batch",
-        "trigger sessions_updated_at on sessions", "view conversations", "forced row level security of events"}) {
+        "trigger sessions_updated_at on sessions", "view conversations", "forced row level security of events",
+        "table erasures", "function cleanup_expired_sessions", "index idx_turns_rolled_back", "table shards"}) {
     INFO(wanted);
     CHECK(std::count(names.begin(), names.end(), wanted) == 1);
   }
+  for (const auto& name : names)
+    CHECK(name.find("backfill") == std::string::npos);
 }

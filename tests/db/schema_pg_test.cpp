@@ -212,6 +212,40 @@ TEST_CASE("a log can only be added to", "[schema]") {
   CHECK(sqlstate_for(service, "a", insert_event("a")) == "23505");
 }
 
+TEST_CASE("what sessions have beside them keeps to its tenant as well", "[schema]") {
+  auto database = test_database::make();
+  const auto insert = [](const std::string& table, const std::string& tenant) {
+    const std::string values =
+        table == "logs"           ? "(tenant_id, id) VALUES ('" + tenant + "', "
+        : table == "participants" ? "(tenant_id, user_id, role, session_id) VALUES ('" + tenant + "', 'bob', 'reader', "
+        : table == "erasures"
+            ? "(tenant_id, user_id, log_id, session_id) VALUES ('" + tenant + "', 'ada', gen_random_uuid(), "
+            : "(tenant_id, scope, key, fingerprint, created_at, session_id)"
+              " VALUES ('" +
+                  tenant + "', 'append', 'k', '', now(), ";
+    return "INSERT INTO " + table + " " + values + "gen_random_uuid())";
+  };
+  auto service = connect_as(database, "colloquy_service");
+  auto system = connect_as(database, "colloquy_system");
+  test_connection owner(database.owner_conninfo());
+  owner.exec("SET colloquy.tenants = 'a,b'");
+  for (const std::string table : {"logs", "participants", "idempotency_keys", "erasures"}) {
+    for (const std::string tenant : {"a", "b"})
+      database.exec(insert(table, tenant));
+    CHECK(sqlstate_for(service, "a", insert(table, "a")) == "");
+    CHECK(sqlstate_for(service, "a", insert(table, "b")) == denied);
+    CHECK(sqlstate_for(service, "", insert(table, "a")) == denied);
+    CHECK(tenants_seen(owner, table) == "");
+    CHECK(tenants_seen(system, table) == "a,b");
+    begin_for(service, "a");
+    if (table == "erasures") // what is being erased nobody but the system has to do with
+      CHECK(service.sqlstate_of("SELECT tenant_id FROM erasures") == denied);
+    else
+      CHECK(tenants_seen(service, table) == "a");
+    service.exec("ROLLBACK");
+  }
+}
+
 TEST_CASE("the owner itself sees no tenant's row", "[schema]") {
   auto database = three_tenants();
   test_connection owner(database.owner_conninfo());
@@ -225,7 +259,8 @@ TEST_CASE("the system role sees all sessions' lives and nothing of what they say
   auto system = connect_as(database, "colloquy_system");
   CHECK(tenants_seen(system, "sessions") == "a,b,c");
   for (const std::string sql :
-       {"SELECT title FROM sessions", "SELECT * FROM events", "SELECT * FROM turns", "SELECT * FROM conversations",
+       {"SELECT title FROM sessions", "SELECT * FROM events", "SELECT data FROM events", "SELECT * FROM turns",
+        "SELECT * FROM idempotency_keys", "SELECT * FROM conversations", "UPDATE events SET data = ''",
         "UPDATE sessions SET title = 'x'", "DELETE FROM sessions"})
     CHECK(system.sqlstate_of(sql) == denied);
 }
