@@ -11,7 +11,7 @@ namespace {
 
 struct heard {
   std::vector<delta_arrived> deltas{};
-  std::size_t events = 0;
+  texts events{};
 
   texts parts() const {
     texts out;
@@ -29,7 +29,10 @@ std::shared_ptr<heard> listen(turns& service) {
   request.after = service.record().durable_offset;
   request.subscriber = caf::actor_cast<event_subscriber>(
       service.steps.system().spawn([news](event_subscriber::pointer) -> event_subscriber::behavior_type {
-        return {[news](const events_arrived& arrived) { news->events += arrived.events->size(); },
+        return {[news](const events_arrived& arrived) {
+                  for (auto& text : texts_of(*arrived.events))
+                    news->events.push_back(text);
+                },
                 [news](delta_arrived& delta) { news->deltas.push_back(std::move(delta)); },
                 [](const subscription_ended&) {}};
       }));
@@ -194,4 +197,39 @@ TEST_CASE("a reader of a shared session hears parts of a reply and cannot send a
   CHECK(service.refusal(part) == error_code::not_found);
   part.as_user = "ada";
   CHECK_FALSE(service.refusal(part));
+}
+
+TEST_CASE("a stop is a call of its own: those who listen hear that the turn was cancelled, and no part after it") {
+  turns service;
+  const auto turn = service.start();
+  const auto listener = listen(service);
+  say_part(service, turn.id, "a", 1);
+  auto stopped = service.send(service.ending(turn.id, turn_status::cancelled)); // by anybody, not only its owner
+  auto late = service.send(service.part(turn.id, "b"));
+  service.steps.run();
+  CHECK_FALSE(code_of(stopped));
+  CHECK(code_of(late) == error_code::turn_lost);
+  CHECK(listener->parts() == texts{"a"});
+  CHECK(listener->events == texts{"<cancelled 1>"});
+}
+
+TEST_CASE("while an agent thinks no connection is held for it") {
+  turns service;
+  const auto leases = service.pool.leases();
+  std::vector<turn_record> running;
+  std::vector<session_key> sessions;
+  for (int i = 0; i < 50; ++i) {
+    sessions.push_back(service.make_session());
+    start_turn request;
+    request.session = sessions.back();
+    running.push_back(service.ask(request).value().turn);
+  }
+  service.steps.advance(30s);
+  CHECK(service.pool.leases() == leases); // the writer's
+  CHECK(service.pool.held() == 0);
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    auto end = service.ending(running[i].id);
+    end.session = sessions[i];
+    CHECK_FALSE(service.refusal(end));
+  }
 }

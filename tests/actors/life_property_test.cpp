@@ -1,10 +1,10 @@
-// Random lives of sessions: made under names that others want too, asleep and awake, killed, with turns, while
-// connections, answers and writers are lost. Whatever happens, a log has no gap and nothing twice, what was accepted
-// stands at the offset that was answered, and a name is one session's.
+// Random lives of sessions: made under names that others want too, asleep and awake, killed, with turns that wait, cut
+// in, are renewed, lost and ended, while connections, answers and writers are lost. Whatever happens, a log has no gap
+// and nothing twice, what was accepted stands at the offset that was answered, a name is one session's, turns follow
+// each other and never overlap, and what is written in a turn lies within it.
 //
 // Allowed to be lost is only what a session and the writer held when both died; the histories avoid that.
-#include "tests/support/catch.hpp"
-#include "tests/support/stepped_service.hpp"
+#include "tests/actors/turns_fixture.hpp"
 
 #include <cstdlib>
 #include <iostream>
@@ -114,7 +114,7 @@ private:
     session_key key;
     std::map<event_offset, std::string> accepted{};
     std::int64_t turns_ended = 0;
-    turn_id running{};
+    turn_id running{}; // as its owner believes
   };
   template <class Value>
   struct asked {
@@ -131,7 +131,14 @@ private:
     std::vector<std::string> texts;
     for (int i = roll(3); i >= 0; --i)
       texts.push_back(std::to_string(++count_));
-    auto answer = service_.append(sessions_[session].key, texts, roll(2) ? durability::durable : durability::accepted);
+    append_events request;
+    request.session = sessions_[session].key;
+    request.wanted = roll(2) ? durability::durable : durability::accepted;
+    if (roll(2) && !sessions_[session].running.is_nil())
+      request.turn = sessions_[session].running;
+    for (const auto& text : texts)
+      request.events.push_back(message(text));
+    auto answer = service_.steps.ask<appended>(service_.directory, std::move(request));
     appends_.push_back({session, answer, std::move(texts)});
   }
 
@@ -150,7 +157,13 @@ private:
     if (known.running.is_nil()) {
       start_turn request;
       request.session = known.key;
+      request.lease = std::chrono::seconds{1 + roll(5)};
+      request.wait = std::chrono::seconds{roll(4)};
+      request.policy = roll(2) ? turn_policy::enqueue : static_cast<turn_policy>(roll(4));
+      request.events = {message("turn")};
       grants_.push_back({session, service_.steps.ask<granted_turn>(service_.directory, std::move(request))});
+    } else if (roll(4) == 0) {
+      service_.steps.ask<turn_record>(service_.directory, renew_turn{known.key, known.running, 2s, {}});
     } else {
       end_turn request;
       request.session = known.key;
@@ -229,7 +242,7 @@ private:
     int last = 0;
     for (std::size_t i = 0; i < log.size(); ++i) {
       REQUIRE(log[i].offset == static_cast<event_offset>(i));
-      if (log[i].kind == "status")
+      if (log[i].kind == "status" || log[i].data == "turn")
         continue;
       REQUIRE(std::stoi(log[i].data) > last); // as they were sent, none twice
       last = std::stoi(log[i].data);
@@ -238,6 +251,9 @@ private:
       REQUIRE(offset < static_cast<event_offset>(log.size()));
       REQUIRE(log[static_cast<std::size_t>(offset)].data == text);
     }
+    REQUIRE(running_at_end_of(log) == 0);        // their leases are over
+    for (std::size_t i = 0; i < log.size(); ++i) // what a turn begins with: all or nothing
+      REQUIRE((log[i].data == "turn") == (i > 0 && shown(log[i - 1].kind, log[i - 1].data).starts_with("<running")));
     REQUIRE(service_.database->turn_count(known.key.id) >= known.turns_ended);
     REQUIRE(service_.database->total_tokens(known.key.id) == 7 * service_.database->turn_count(known.key.id));
   }

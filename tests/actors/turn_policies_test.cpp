@@ -294,6 +294,7 @@ TEST_CASE("a turn that comes to its end just after an interrupt is lost to its o
 TEST_CASE("how many messages a later history leaves out does not count what was rolled back") {
   for (const bool wakes : {false, true}) {
     auto options = wakes ? soon_asleep() : without_tails();
+    options.session_idle_timeout = 1s;
     turns service(options);
     for (const char* text : {"1", "2", "3"})
       REQUIRE(service.ask(service.saying(text)));
@@ -313,4 +314,39 @@ TEST_CASE("how many messages a later history leaves out does not count what was 
     const auto& row = service.database->tables().sessions.at(service.session.id.bytes).turns.at(1).row;
     CHECK(db::decode_int8(*row[count]) == 4); // from which the database tells what is hidden
   }
+}
+
+TEST_CASE("whenever one cuts in, turns never overlap, and everybody is told what is so") {
+  for (const auto policy : {turn_policy::interrupt, turn_policy::rollback})
+    for (const bool in_memory : {true, false})
+      for (int when = 0; when < 60; ++when) {
+        INFO("cuts in before message " << when);
+        turns service(in_memory ? actors::directory_options{} : without_tails());
+        REQUIRE(service.ask(service.saying("before")));
+        auto first = service.wanted({"1"});
+        first.id = turn_id::make();
+        auto granted = service.send(first);
+        auto patient = service.send(service.wanted({"2"}));
+        auto said = service.send(service.saying("within", *first.id));
+        auto ended = service.send(service.ending(*first.id, turn_status::completed, token_usage{3, 4}));
+        for (int i = 0; i < when; ++i)
+          service.steps.step();
+        auto urgent = service.send(service.wanted({"urgent"}, policy));
+        service.steps.run();
+        REQUIRE_FALSE(code_of(urgent));
+        const auto number = (*urgent)->value().turn.number;
+        REQUIRE_FALSE(code_of(granted));
+        const auto& log = service.database->log(service.session.id);
+        const bool completed = !code_of(ended);
+        CHECK(service.record().turn_count == (completed ? 1 : 0));
+        CHECK(service.record().total_tokens == (completed ? 7 : 0));
+        const auto all = service.everything();
+        CHECK(std::count(all.begin(), all.end(), "within") == (code_of(said) ? 0 : 1));
+        if (!*patient) {
+          CHECK(running_at_end_of(log) == number);
+          REQUIRE(service.ask(service.ending((*urgent)->value().turn.id)));
+          REQUIRE_FALSE(code_of(patient));
+        }
+        CHECK(running_at_end_of(log) == std::max(number, (*patient)->value().turn.number));
+      }
 }

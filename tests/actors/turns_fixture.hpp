@@ -87,6 +87,30 @@ inline std::string shown(const std::string& kind, const std::string& data) {
   return '<' + value("status") + (number.empty() ? "" : ' ' + number) + '>';
 }
 
+/// Turns follow each other by number and never overlap, and what is written in one lies within it. The number of the
+/// one that runs at the end; 0: none.
+inline std::int64_t running_at_end_of(const std::vector<stored_event>& log) {
+  std::int64_t started = 0;
+  uuid_bytes running{};
+  for (const auto& entry : log) {
+    const auto turn = uuid_of(entry.rest[of_turn]);
+    const auto status = entry.kind == "status" ? shown(entry.kind, entry.data) : "";
+    if (status.starts_with("<running ")) {
+      REQUIRE(running == uuid_bytes{});
+      REQUIRE(status == "<running " + std::to_string(++started) + '>');
+      REQUIRE(turn != uuid_bytes{});
+      running = turn;
+    } else if (status.find(' ') != std::string::npos) { // the end of a turn
+      REQUIRE(running != uuid_bytes{});
+      REQUIRE(status.ends_with(' ' + std::to_string(started) + '>'));
+      running = {};
+    } else {
+      REQUIRE((turn == uuid_bytes{} || turn == running));
+    }
+  }
+  return running == uuid_bytes{} ? 0 : started;
+}
+
 inline texts texts_of(const std::vector<event>& events) {
   texts out;
   for (const auto& entry : events)
