@@ -48,6 +48,11 @@ void directory::on_down(const caf::down_msg& down) {
   if (sweeper_ && down.source == sweeper_.address()) {
     spdlog::error("the sweeper ended; another one takes over");
     start_sweeper();
+    if (environment_) { // those who wake from now on ask the new one
+      auto next = std::make_shared<session_environment>(*environment_);
+      next->sweeper = sweeper_;
+      environment_ = std::move(next);
+    }
     return send(sweeper_, last_owned_);
   }
   if (ownership_ && down.source == ownership_.address()) {
