@@ -202,10 +202,15 @@ BEGIN
         + (SELECT coalesce(sum(t.messages), 0) FROM turns AS t
             WHERE t.tenant_id = p_tenant AND t.log_id = this_log AND t.status = 'rolled_back'
               AND t.first_offset < last.first_offset)
-        + (SELECT count(*) FROM (SELECT FROM events AS e
-                                  WHERE e.tenant_id = p_tenant AND e.log_id = this_log AND e."offset" >= last.first_offset
-                                    AND e."offset" <= upper AND e.turn_id = last.id AND e.kind = 'message'
-                                  ORDER BY e."offset" LIMIT last.messages) AS of_last);
+        -- Of an erased session, what was hidden is gone: then the turn counts as a whole.
+        + CASE WHEN EXISTS (SELECT FROM events AS e
+                             WHERE e.tenant_id = p_tenant AND e.log_id = this_log AND e."offset" = last.first_offset)
+          THEN (SELECT count(*) FROM (SELECT FROM events AS e
+                                       WHERE e.tenant_id = p_tenant AND e.log_id = this_log
+                                         AND e."offset" >= last.first_offset AND e."offset" <= upper
+                                         AND e.turn_id = last.id AND e.kind = 'message'
+                                       ORDER BY e."offset" LIMIT last.messages) AS of_last)
+          ELSE last.messages END;
     END IF;
     upper := least(upper, l.fork_offset);
     this_log := l.parent_id;
@@ -295,6 +300,8 @@ CREATE TABLE erasures (
   own_log               boolean NOT NULL DEFAULT true,
   kept_through          bigint,
   erased_through        bigint,
+  hidden_through        bigint,
+  hidden                bigint NOT NULL DEFAULT 0,
   events                bigint NOT NULL DEFAULT 0,
   turns                 bigint NOT NULL DEFAULT 0,
   idempotency_keys      bigint NOT NULL DEFAULT 0,
@@ -313,6 +320,8 @@ COMMENT ON COLUMN erasures.requested_at IS 'When the session was hidden.';
 COMMENT ON COLUMN erasures.own_log IS 'Whether log_id is still the session''s own.';
 COMMENT ON COLUMN erasures.kept_through IS 'The last offset of log_id that a fork shows, when last looked; -1 if none.';
 COMMENT ON COLUMN erasures.erased_through IS 'Nothing behind kept_through and up to here is left.';
+COMMENT ON COLUMN erasures.hidden_through IS 'Nothing that rolled-back turns hide is left up to here.';
+COMMENT ON COLUMN erasures.hidden IS 'How much that was: it is among the events erased so far.';
 COMMENT ON COLUMN erasures.events IS 'Erased so far.';
 COMMENT ON COLUMN erasures.turns IS 'Erased so far.';
 COMMENT ON COLUMN erasures.idempotency_keys IS 'Erased so far.';
@@ -361,7 +370,7 @@ GRANT INSERT ON erasures TO colloquy_service;
 
 -- The system erases, and adds the status event of an expiry: it sees where rows are, not what they say.
 GRANT SELECT (log_id) ON sessions TO colloquy_system;
-GRANT SELECT (tenant_id, log_id, "offset", kind, messages, author),
+GRANT SELECT (tenant_id, log_id, "offset", kind, turn_id, messages, author),
       INSERT (tenant_id, log_id, "offset", created_at, kind, data, messages), UPDATE (author), DELETE
    ON events TO colloquy_system;
 GRANT SELECT (tenant_id, session_id, number, id, status, log_id, first_offset), DELETE ON turns TO colloquy_system;

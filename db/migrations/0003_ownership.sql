@@ -248,7 +248,26 @@ BEGIN
       e.events := e.events + n;
       e.erased_through := coalesce(upto, e.erased_through);
 
-      -- What a rolled-back turn hides stays hidden where a fork shows the rest.
+      -- No fork shows what a rolled-back turn wrote; that the turn was rolled back is still told.
+      IF e.own_log AND rest > 0 AND EXISTS (
+           SELECT FROM turns WHERE tenant_id = p_tenant AND log_id = e.log_id AND status = 'rolled_back'
+              AND first_offset <= keep) THEN
+        SELECT max(v."offset"), count(*) INTO upto, n FROM (
+          SELECT o."offset" FROM events AS o WHERE o.tenant_id = p_tenant AND o.log_id = e.log_id
+             AND o."offset" > coalesce(e.hidden_through, -1) AND o."offset" <= keep
+           ORDER BY o."offset" LIMIT rest) AS v;
+        rest := rest - n;
+        DELETE FROM events AS o
+         WHERE o.tenant_id = p_tenant AND o.log_id = e.log_id
+           AND o."offset" > coalesce(e.hidden_through, -1) AND o."offset" <= upto
+           AND EXISTS (SELECT FROM turns AS t WHERE t.tenant_id = o.tenant_id AND t.id = o.turn_id
+                                                AND t.status = 'rolled_back');
+        GET DIAGNOSTICS n = ROW_COUNT;
+        e.hidden_through := coalesce(upto, e.hidden_through);
+        e.hidden := e.hidden + n;
+        e.events := e.events + n;
+      END IF;
+
       IF e.own_log THEN
         DELETE FROM turns AS t USING (
           SELECT number FROM turns WHERE tenant_id = p_tenant AND session_id = p_session
@@ -267,7 +286,7 @@ BEGIN
 
       IF rest > 0 AND keep >= 0 THEN
         IF e.own_log THEN
-          e.events_kept_for_forks := keep - coalesce(l.fork_offset, -1);
+          e.events_kept_for_forks := greatest(keep - coalesce(l.fork_offset, -1) - e.hidden, 0);
         END IF;
         done := true;
       ELSIF rest > 0 THEN
@@ -285,7 +304,7 @@ BEGIN
   ELSE
     UPDATE erasures AS r
        SET log_id = e.log_id, own_log = e.own_log, kept_through = e.kept_through, erased_through = e.erased_through,
-           events = e.events, turns = e.turns, idempotency_keys = e.idempotency_keys, participants = e.participants,
+           hidden_through = e.hidden_through, hidden = e.hidden, events = e.events, turns = e.turns, idempotency_keys = e.idempotency_keys, participants = e.participants,
            events_kept_for_forks = e.events_kept_for_forks
      WHERE r.tenant_id = p_tenant AND r.session_id = p_session;
   END IF;

@@ -189,7 +189,11 @@ TEST_CASE("what is hidden stays hidden in a fork when its session is gone, and g
   const auto branch = fork(store, root, 4, 1);
   store.commit({root.log.messages(2, behind.id)});
   roll_back(store, root.key(), behind, 5, 2);
-  CHECK(erase_all(store, root.key()).turns == 1);
+  const auto gone = erase_all(store, root.key());
+  CHECK(gone.turns == 1);
+  CHECK(gone.events == 4);
+  CHECK(gone.events_kept_for_forks == 3);
+  CHECK(store.count("events", "log_id = '" + root.key().id.to_string() + "'") == "3"); // nothing that nobody sees
   CHECK(read(store, branch) == "0 3 4 5");
   const auto hidden = [&] {
     return *decode_count(store.run(count_hidden(session_store::source_of(branch.key(), true), branch.key(), 5)));
