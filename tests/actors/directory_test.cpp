@@ -30,6 +30,7 @@ void sleep_and_wake(stepped_service& service, const session_key& session) {
 }
 
 void kill_session(stepped_service& service, const session_key& session) {
+  REQUIRE(service.pool.woken(session.id));
   caf::anon_send_exit(service.pool.woken(session.id), caf::exit_reason::kill);
   service.steps.run();
 }

@@ -199,6 +199,7 @@ TEST_CASE("a turn that ran when its session died goes on, ends once, and the nex
   const auto session = service.make_session();
   service.steps.advance(3s);
   const auto turn = start(service, session);
+  REQUIRE(service.pool.woken(session.id));
   caf::anon_send_exit(service.pool.woken(session.id), caf::exit_reason::kill);
   service.steps.run();
   REQUIRE(ask<turn_record>(service, end_of(session, turn.id)));

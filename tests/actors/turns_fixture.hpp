@@ -226,7 +226,9 @@ struct turns : stepped_service {
     record();
   }
   void kill_session() {
-    caf::anon_send_exit(pool.woken(session.id), caf::exit_reason::kill);
+    const auto actor = pool.woken(session.id);
+    REQUIRE(actor);
+    caf::anon_send_exit(actor, caf::exit_reason::kill);
     steps.run();
   }
 
