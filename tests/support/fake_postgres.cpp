@@ -72,6 +72,8 @@ db::unit_outcome fake_postgres::execute(const db::unit& unit) {
     db::rows answer;
     if (auto failure = (writes ? copy : tables_).apply(call, poison, answer))
       return {{}, std::move(failure)};
+    if (std::string_view(call.what->name).starts_with("read_log") || std::string_view(call.what->name) == "read_fork")
+      rows_read_ += static_cast<std::size_t>(answer.count());
     outcome.results.push_back(std::move(answer));
   }
   if (!writes)
@@ -176,15 +178,15 @@ public:
 
   behavior_type make_behavior() override {
     return {[this](actors::run_unit& request) {
+              if (!pool_->is_away)
+                note_wake(*request.work); // a promise takes the sender away
               auto answer = make_response_promise<db::unit_outcome>();
               const bool is_held = !pool_->reads_at_once && !fake_postgres::is_upkeep(*request.work);
               if (pool_->is_away) {
                 answer.deliver(db::unit_outcome{{}, db_failure{failure_kind::wait, "", "no connection"}});
               } else if (is_held) {
-                note_wake(*request.work);
                 pool_->reads_.push_back({answer, *request.work});
               } else {
-                note_wake(*request.work);
                 answer.deliver(pool_->run(*request.work));
               }
               return answer;

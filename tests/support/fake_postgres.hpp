@@ -53,6 +53,8 @@ public:
   std::size_t count_of(const std::string& statement) const {
     return statements_.contains(statement) ? statements_.at(statement) : 0;
   }
+  /// Rows that parts of logs were answered with.
+  std::size_t rows_read() const { return rows_read_; }
   /// The server's clock.
   wall_clock now = system_time;
   /// The rows themselves: to look at, or to change as somebody else would.
@@ -66,6 +68,7 @@ private:
 
   fake_tables tables_;
   std::map<std::string, std::size_t> statements_;
+  std::size_t rows_read_ = 0;
   std::size_t batches_committed_ = 0;
   std::vector<std::size_t> batch_sizes_;
 };
