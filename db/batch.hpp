@@ -27,7 +27,7 @@ struct turn_row : turn_record {
 };
 
 /// By which a repeated request will be recognized, and the answer that it gets. Scopes are kinds of requests:
-/// "create" (of no session), "fork", "append", "turn".
+/// "create" (of no session), "fork" (kept under the session that is forked), "append", "turn".
 struct remembered_key {
   std::string scope;
   std::string key;
@@ -59,8 +59,8 @@ struct session_write {
   std::uint64_t number = 0;                        ///< counts a session actor's writes from 1
   std::shared_ptr<const session_record> row{};     ///< set by the write that makes the session
   std::shared_ptr<const session_record> changed{}; ///< its title, metadata, status, expires_at and version from now on
-  std::optional<log_parent> parent{};              ///< of a session that is made as a fork
-  std::optional<remembered_key> key{};             ///< of the request, if it had one
+  std::optional<log_parent> parent{};  ///< of a session that is made as a fork; if it is gone, refused as data
+  std::optional<remembered_key> key{}; ///< of the request, if it had one
   std::vector<participant_change> participants{};
   event_block events{};                ///< null: none
   std::vector<turn_row> turns{};       ///< in their new state

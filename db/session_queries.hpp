@@ -39,8 +39,8 @@ struct log_source {
   bool is_fork = false; ///< its log begins in another one
 };
 
-/// A part of a log: offsets after < x < before, at most `limit` events from the end that `newest_first` says, and no
-/// more once `bytes_max` of data are reached (but at least one).
+/// A part of a log: offsets after < x < before, at most `limit` events from the end that `newest_first` says and in the
+/// order from that end, and no more once `bytes_max` of data are reached (but at least one).
 struct log_part {
   event_offset after = -1;
   event_offset before = std::numeric_limits<event_offset>::max();
@@ -49,7 +49,8 @@ struct log_part {
   bool newest_first = false;
   bool only_messages = false;
 };
-/// What a rolled-back turn wrote is left out. Costs what it returns, however long the log and its chain of forks.
+/// What a rolled-back turn wrote is left out. Costs what it returns, what it passes over (hidden events; with
+/// only_messages whatever else there is), and in a fork the links between its newest end and the part that is read.
 unit read_log(const log_source& source, const log_part& part);
 result<std::vector<event>> decode_log(const unit_outcome& outcome);
 
