@@ -164,7 +164,8 @@ TEST_CASE("a writer whose row another process has taken writes nothing more and 
   service.steps.advance(1s);
   REQUIRE(*done);
   REQUIRE_FALSE((*done)->has_value());
-  CHECK((*done)->failure().code == error_code::internal);
+  CHECK((*done)->failure().code == error_code::not_owner);
+  CHECK((*done)->failure().retry_after);
   CHECK(service.stored(session).empty());
 }
 
