@@ -71,7 +71,7 @@ int rounds::run() {
 rounds::plan rounds::make_plan() {
   plan made;
   const auto dice = random_() % 100;
-  if (dice < 12)
+  if (dice < 12 || options_.kill == "nobody")
     made.who = victim::nobody;
   else if (options_.kill == "load" || !server_.can_be_killed())
     made.who = victim::load;
@@ -93,7 +93,6 @@ bool rounds::play(std::size_t number) {
   const auto what = make_plan();
   const auto name = "r" + std::to_string(number);
   report told;
-  const auto start = steady::now();
   watched_load load(load_options(name, what.load_seed, options_.callers));
   if (!load.await([](const line& said) { return said.kind == "ready"; }, 0, patience)) {
     if (load.wait(0s) == exit_no_journal)
@@ -101,12 +100,12 @@ bool rounds::play(std::size_t number) {
     fault("round " + std::to_string(number) + ": the load is not ready; its log:\n" + load.log());
     return false;
   }
-  told.ready = seconds_since(start);
+  told.ready = seconds_since(told.begun);
   ready_.push_back(told.ready);
   std::this_thread::sleep_for(what.load_time); // others are at work
   const auto faults_before = faults_;
   carry_out(what, load, told);
-  run_evidence heard;
+  run_evidence heard(options_.strict_stop);
   for (const auto& said : load.lines())
     heard.take(said);
   if (options_.journal && (what.who == victim::load || what.who == victim::both))
@@ -205,9 +204,7 @@ void rounds::settle(std::size_t number) {
 
 void rounds::look(std::size_t number, evidence&& round, const plan& what, const report& told) {
   truth database(server_.look_conninfo());
-  for (const auto& each : database.broken_promises(round))
-    fault(each);
-  for (const auto& each : database.broken_rules())
+  for (const auto& each : database.faults(round, seconds_since(told.begun) + 1))
     fault(each);
   std::string refusals;
   for (const auto& [code, count] : round.refusals)
@@ -234,7 +231,7 @@ void rounds::look(std::size_t number, evidence&& round, const plan& what, const 
 /// All that was ever promised, once more; and every append with a key is there once, or never was.
 void rounds::look_at_everything() {
   truth database(server_.look_conninfo());
-  for (const auto& each : database.broken_promises(all_))
+  for (const auto& each : database.faults(all_))
     fault("at the end: " + each);
   if (options_.sabotage)
     for (const auto& each : unseen_harm(server_.look_conninfo(), all_))

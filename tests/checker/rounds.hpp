@@ -20,13 +20,14 @@ enum class victim : std::uint8_t { nobody, load, server, both };
 struct checker_options {
   std::string load; ///< the program
   std::filesystem::path folder;
-  std::string kill = "random"; ///< load, server, both or random
+  std::string kill = "random"; ///< load, server, both, random or nobody
   std::size_t rounds = 30;
   std::uint64_t seed = 0;
   unsigned callers = 8;
   unsigned tenants = 4;
   bool journal = false;
-  bool sabotage = false; ///< at the end, see whether harm would be seen
+  bool strict_stop = false; ///< see run_evidence
+  bool sabotage = false;    ///< at the end, see whether harm would be seen
 };
 
 /// Each round begins with a new load on what the last one left.
@@ -46,6 +47,7 @@ private:
     std::uint64_t load_seed = 0;
   };
   struct report {
+    std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
     double ready = 0;       ///< seconds from the load's start
     double server_back = 0; ///< seconds from its restart
     double served = 0;      ///< seconds from the server's return to the next durable answer

@@ -75,7 +75,7 @@ std::vector<std::string> unseen_harm(const std::string& conninfo, const evidence
         std::atoi(database.text("WITH changed AS (" + each.sql + " RETURNING 1) SELECT count(*) FROM changed").c_str());
     if (changed == 0)
       unseen.push_back(each.name + ": there is nothing to try it on");
-    else if (database.broken_promises(promised).empty() && database.broken_rules().empty())
+    else if (database.faults(promised).empty())
       unseen.push_back(each.name + ": not seen");
     database.text("ROLLBACK");
   }

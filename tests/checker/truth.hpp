@@ -6,6 +6,7 @@
 #include "tests/support/test_cluster.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,11 @@ public:
   explicit truth(const std::string& conninfo)
     : connection_(conninfo) {}
 
-  /// What is not as it was promised: events once, at their offsets, with their digests; sessions, forks and turns.
-  /// One sentence each with a sample.
-  std::vector<std::string> broken_promises(const evidence& promised);
-
-  /// What must hold whatever was answered: logs without gaps, nothing twice, one running turn, exact counters.
-  std::vector<std::string> broken_rules();
+  /// What is not as it was promised: events once, at their offsets, with their digests; sessions, forks and turns. And
+  /// what must hold whatever was answered: logs without gaps, nothing twice, one running turn, exact counters. Looked
+  /// at are the sessions of the evidence, and those that were written into in these last seconds, or all. A sentence
+  /// each, with a sample.
+  std::vector<std::string> faults(const evidence& promised, std::optional<double> seconds = std::nullopt);
 
   /// As the next run's load is told: sessions, and turns that run, each as a line of lines.hpp.
   std::vector<line> sessions(std::size_t newest);
@@ -32,6 +32,10 @@ public:
 
 private:
   void say(const evidence& promised);
+  void choose(std::optional<double> seconds);
+  void look_at_promises(std::vector<std::string>& found);
+  void look_at_logs(std::vector<std::string>& found);
+  void look_at_turns(std::vector<std::string>& found);
   void copy(const std::string& table, const std::string& rows);
   void look(const char* rule, const std::string& sql, std::vector<std::string>& found);
 

@@ -167,9 +167,7 @@ void two_processes::look(watched_load& first, watched_load& second) {
   all.add(of_second.finish(!second.running()));
   for (const auto& each : all.faults)
     check(false, each);
-  for (const auto& each : database_.broken_promises(all))
-    check(false, each);
-  for (const auto& each : database_.broken_rules())
+  for (const auto& each : database_.faults(all))
     check(false, each);
   std::printf("in all: %zu durable and %zu accepted answers, %zu events promised and there; %zu faults\n", all.durable,
               all.accepted, all.events.size(), faults_);
