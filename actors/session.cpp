@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 const error no_such_session{error_code::not_found, "no such session"};
+const error shutting_down{error_code::database_unavailable, "the service is shutting down", 1000ms};
 const error disowned{error_code::not_owner, "another process owns this session", 1000ms};
 
 } // namespace
@@ -27,6 +28,12 @@ session::session(caf::actor_config& config, session_key key, origin from, writer
   , environment_(std::move(environment))
   , phase_(from == origin::stored ? phase::waking : phase::making) {
   set_down_handler([this](caf::down_msg& down) { on_down(down); });
+  set_exit_handler([this](caf::exit_msg& told) {
+    unfold();
+    if (told.reason == caf::exit_reason::user_shutdown)
+      fail(shutting_down);
+    quit(std::move(told.reason));
+  });
 }
 
 session::behavior_type session::make_behavior() {

@@ -71,6 +71,8 @@ bool session::is_there(const db::session_write& write) const {
     return write.events->back().offset < known_->record.next_offset;
   if (write.changed)
     return write.changed->version < known_->record.version;
+  if (!write.turns.empty()) // a renewal: worth nothing once its turn has ended
+    return !is_running(write.turns.back().id);
   return false; // what may be done twice
 }
 

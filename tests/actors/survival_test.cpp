@@ -1,4 +1,4 @@
-// What the crash checker (tests/checker/) found, on stepped time. [.known]: shows a fault that is there still.
+// What the crash checker (tests/checker/) found, on stepped time.
 #include "tests/support/catch.hpp"
 #include "tests/support/stepped_service.hpp"
 
@@ -22,7 +22,7 @@ turn_status newest_status(stepped_service& service, const session_key& session) 
 
 } // namespace
 
-TEST_CASE("an old renewal that a journal still has does not bring back a turn that has ended since", "[.known]") {
+TEST_CASE("an old renewal that a journal still has does not bring back a turn that has ended since") {
   stepped_service service;
   const auto session = service.make_session();
   const auto granted = run_turn(service, session);
@@ -49,7 +49,7 @@ TEST_CASE("an old renewal that a journal still has does not bring back a turn th
   CHECK(newest_status(service, session) == turn_status::completed);
 }
 
-TEST_CASE("whoever waits for a turn when the service ends is told that it shuts down", "[.known]") {
+TEST_CASE("whoever waits for a turn when the service ends is told that it shuts down") {
   stepped_service service;
   const auto session = service.make_session();
   run_turn(service, session);
