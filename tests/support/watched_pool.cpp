@@ -55,6 +55,9 @@ open_service::open_service(std::size_t batch_events_max)
   options.writing.batch_timeout = 40s;
   options.writing.barrier_timeout = 60s;
   directory_ = caf::actor_cast<directory_actor>(system_.spawn<actors::directory>(watched_, std::move(options)));
+  caf::scoped_actor self{system_};
+  self->request(caf::actor_cast<caf::actor>(directory_), 60s, actors::await_ownership{})
+      .receive([](const result<actors::shards_owned>&) {}, [](const caf::error&) {});
 }
 
 open_service::~open_service() {
