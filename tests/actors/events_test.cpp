@@ -1,0 +1,201 @@
+// Durable events: pages of them, and waiting for the next one.
+#include "tests/actors/conversation_fixture.hpp"
+
+using namespace colloquy;
+using namespace colloquy::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+read_events waiting_for(const session_key& session, event_offset after, std::chrono::seconds wait = 10s) {
+  auto request = events_of(session, after);
+  request.wait = wait;
+  return request;
+}
+
+texts data_of_answer(const pending_answer<event_page>& answer) {
+  REQUIRE(*answer);
+  if (!**answer)
+    FAIL((*answer)->failure().message);
+  return data_of((*answer)->value().events);
+}
+
+} // namespace
+
+TEST_CASE("only durable events are shown") {
+  for (const std::size_t tail : {std::size_t{0}, std::size_t{1} << 20}) {
+    stepped_service service(small_tails(tail));
+    const auto session = service.make_session();
+    append_numbered(service, session, 0, 5);
+    service.pool.answers_at_once = false;
+    append_numbered(service, session, 5, 5);
+    auto page = ask(service, events_of(session)).value();
+    CHECK(data_of(page.events) == numbers(0, 4));
+    CHECK(page.read_through == 4);
+    page = ask(service, events_of(session, 4)).value();
+    CHECK(page.events.empty());
+    CHECK(page.read_through == 4);
+    service.heal();
+    CHECK(data_of(ask(service, events_of(session, 4))->events) == numbers(5, 9));
+  }
+}
+
+TEST_CASE("events come in pages that leave nothing out and nothing twice") {
+  for (const std::size_t tail : {std::size_t{0}, std::size_t{6000}, std::size_t{1} << 20}) {
+    stepped_service service(small_tails(tail));
+    const auto session = service.make_session();
+    append_numbered(service, session, 0, 40);
+    auto request = events_of(session);
+    request.limit = 7;
+    texts seen;
+    for (int pages = 0; pages < 6; ++pages) {
+      const auto page = ask(service, request).value();
+      for (const auto& text : data_of(page.events))
+        seen.push_back(text);
+      request.after = page.read_through;
+    }
+    CHECK(seen == numbers(0, 39));
+    CHECK(request.after == 39);
+    request.after = 100; // ahead of the log
+    CHECK(ask(service, request)->events.empty());
+    CHECK(ask(service, request)->read_through == 100);
+  }
+}
+
+TEST_CASE("the bounds of a page of events are checked") {
+  stepped_service service;
+  const auto session = service.make_session();
+  auto request = events_of(session);
+  for (const std::size_t limit : {std::size_t{0}, limits::page_events_max + 1}) {
+    request.limit = limit;
+    CHECK(refusal(service, request) == error_code::invalid_request);
+  }
+  for (const auto wait : {std::chrono::seconds{-1}, limits::events_wait_max + 1s})
+    CHECK(refusal(service, waiting_for(session, -1, wait)) == error_code::invalid_request);
+}
+
+TEST_CASE("who waits is answered by the next durable event, not by an accepted one") {
+  stepped_service service;
+  const auto session = service.make_session();
+  append_numbered(service, session, 0, 2);
+  CHECK(data_of_answer(begin(service, waiting_for(session, 0))) == texts{"1"}); // there is one already
+  auto first = begin(service, waiting_for(session, 1)), second = begin(service, waiting_for(session, 1));
+  auto later = begin(service, waiting_for(session, 2));
+  service.pool.answers_at_once = false;
+  append_numbered(service, session, 2, 1);
+  service.steps.advance(1s);
+  CHECK_FALSE(*first);
+  service.pool.answer_next();
+  service.steps.run();
+  CHECK(data_of_answer(first) == texts{"2"});
+  CHECK(data_of_answer(second) == texts{"2"});
+  CHECK((*first)->value().read_through == 2);
+  CHECK_FALSE(*later);
+}
+
+TEST_CASE("who waits in vain gets an empty page when the wait is over") {
+  stepped_service service(short_idle());
+  const auto session = service.make_session();
+  append_numbered(service, session, 0, 1);
+  auto answer = begin(service, waiting_for(session, 0, 5s));
+  service.steps.advance(4900ms);
+  CHECK_FALSE(*answer); // and the session has not gone to sleep over it
+  service.steps.advance(400ms);
+  CHECK(data_of_answer(answer).empty());
+  CHECK((*answer)->value().read_through == 0);
+  passivate(service);
+  CHECK(service.pool.wakes(session.id) == 0);
+  REQUIRE(ask(service, get_session{session}));
+  CHECK(service.pool.wakes(session.id) == 1); // now it had
+}
+
+TEST_CASE("what is hidden before it was durable does not end a wait") {
+  stepped_service service;
+  const auto session = service.make_session();
+  service.pool.answers_at_once = false;
+  const auto turn = start(service, session);
+  service.steps.run();
+  while (service.pool.answer_next())
+    service.steps.run();
+  auto inside = append_of(session, {message("hidden")});
+  inside.turn = turn.id;
+  REQUIRE(ask(service, inside));
+  auto answer = begin(service, waiting_for(session, 0));
+  start_turn next;
+  next.session = session;
+  next.policy = turn_policy::rollback;
+  begin(service, next);
+  service.pool.answer_next(); // the batch with the hidden message
+  service.steps.run();
+  CHECK_FALSE(*answer);
+  while (service.pool.answer_next())
+    service.steps.run();
+  const auto seen = data_of_answer(answer);
+  REQUIRE(seen.size() >= 1);
+  CHECK(seen.front().find("rolled_back") != std::string::npos);
+  for (const auto& text : seen)
+    CHECK(text != "hidden");
+}
+
+TEST_CASE("who waits is answered when the session ends, whatever ends it") {
+  SECTION("erased") {
+    stepped_service service;
+    const auto session = service.make_session();
+    auto answer = begin(service, waiting_for(session, -1));
+    REQUIRE(ask(service, erase_session{session}));
+    CHECK(code_of(answer) == error_code::not_found);
+  }
+  SECTION("expired: by the event that says so") {
+    stepped_service service;
+    auto request = creation();
+    request.expires_in = 3s;
+    const auto session = ask(service, request)->key;
+    auto answer = begin(service, waiting_for(session, -1, 30s));
+    service.steps.advance(12s, 250ms);
+    const auto seen = data_of_answer(answer);
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].find("expired") != std::string::npos);
+  }
+  SECTION("killed") {
+    stepped_service service(short_idle());
+    const auto session = service.make_session();
+    passivate(service);
+    auto answer = begin(service, waiting_for(session, -1));
+    kill_session(service, session);
+    CHECK(code_of(answer) == error_code::internal);
+  }
+  SECTION("taken over by another process") {
+    stepped_service service;
+    const auto session = service.make_session();
+    auto answer = begin(service, waiting_for(session, -1, 60s));
+    service.database->take_over_shards();
+    service.steps.advance(5s, 250ms);
+    CHECK(code_of(answer) == error_code::not_owner);
+  }
+}
+
+TEST_CASE("those who wait for one session's events are bounded") {
+  stepped_service service;
+  const auto session = service.make_session();
+  for (std::size_t i = 0; i < limits::durable_waiters_per_session_max; ++i)
+    service.steps.ask<event_page>(service.directory, waiting_for(session, -1));
+  service.steps.run();
+  CHECK(refusal(service, waiting_for(session, -1)) == error_code::overloaded);
+  CHECK(ask(service, events_of(session))); // without a wait nobody is held
+}
+
+TEST_CASE("events are read on after a crash from where they were read to") {
+  stepped_service service;
+  const auto session = service.make_session();
+  append_numbered(service, session, 0, 5);
+  const auto through = ask(service, events_of(session))->read_through;
+  service.pool.answers_at_once = false;
+  append_numbered(service, session, 5, 2); // accepted, seen by nobody, lost with the service
+  service.pool.answers_at_once = true;
+  crash(service);
+  REQUIRE(ask(service, append_of(session, {message("anew")})));
+  const auto page = ask(service, events_of(session, through)).value();
+  REQUIRE(page.events.size() == 1);
+  CHECK(page.events[0].data == "anew");
+  CHECK(page.events[0].offset == 5); // the offset that the crash gave back
+}
