@@ -133,15 +133,27 @@ watched_options rounds::load_options(const std::string& name, std::uint64_t seed
 std::vector<line> rounds::what_is_known() {
   truth database(server_.look_conninfo());
   auto known = database.running_turns(turns_known);
-  std::vector<line> repeats;
-  for (const auto& [tag, append] : all_.appends)
-    repeats.push_back({"repeat", {{"session", append.session}, {"tag", tag}, {"count", std::to_string(append.count)}}});
-  std::shuffle(repeats.begin(), repeats.end(), random_);
-  repeats.resize(std::min(repeats.size(), repeats_known));
   for (const auto& each : database.sessions(sessions_known))
     known.push_back(each);
-  known.insert(known.end(), repeats.begin(), repeats.end());
+  for (const auto& each : some_appends())
+    known.push_back(each);
   return known;
+}
+
+/// First those that nobody knows of whether they were done.
+std::vector<line> rounds::some_appends() {
+  std::vector<const std::pair<const std::string, asked_append>*> chosen;
+  for (const auto& each : all_.appends)
+    chosen.push_back(&each);
+  std::shuffle(chosen.begin(), chosen.end(), random_);
+  std::stable_partition(chosen.begin(), chosen.end(), [](const auto* each) { return !each->second.is_promised; });
+  chosen.resize(std::min(chosen.size(), repeats_known));
+  std::vector<line> repeats;
+  for (const auto* each : chosen)
+    repeats.push_back(
+        {"repeat",
+         {{"session", each->second.session}, {"tag", each->first}, {"count", std::to_string(each->second.count)}}});
+  return repeats;
 }
 
 // --- dying -----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ private:
   bool play(std::size_t number);
   watched_options load_options(const std::string& name, std::uint64_t seed, unsigned callers);
   std::vector<line> what_is_known();
+  std::vector<line> some_appends();
   void carry_out(const plan& what, watched_load& load, report& told);
   void bring_back(report& told);
   void live_through(watched_load& load, report& told);
