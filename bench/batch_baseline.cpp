@@ -26,7 +26,7 @@ db::session_write_ptr write_of(const workload& work, slice::place at) {
   entry.offset = at.offset;
   entry.created_at = system_time();
   write->bytes = entry.cost_bytes();
-  write->events.push_back(std::move(entry));
+  write->events = std::make_shared<const std::vector<event>>(1, std::move(entry));
   return write;
 }
 
