@@ -5,6 +5,7 @@
 
 #include <caf/typed_event_based_actor.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,6 +58,14 @@ public:
   }
   /// All that it has got.
   void take_all() { caf::anon_send(service_.directory, events_taken{session_, subscription_, through_}); }
+
+  /// The same later, at that moment.
+  void take_all_in(std::chrono::milliseconds time) {
+    caf::delayed_anon_send(service_.directory, time, events_taken{session_, subscription_, through_});
+  }
+  void leave_in(std::chrono::milliseconds time) {
+    caf::delayed_anon_send(service_.directory, time, unsubscribe_events{session_, subscription_});
+  }
 
   bool takes;
   std::vector<delta_arrived> deltas;

@@ -126,14 +126,18 @@ TEST_CASE("a subscriber that has ended is forgotten") {
 TEST_CASE("what a subscriber says reaches its session also while that is asked to sleep") {
   stepped_service service(short_idle());
   const auto session = service.make_session();
-  for (int i = 0; i < 30; ++i)
+  for (int i = 0; i < 20; ++i)
     REQUIRE(ask(service, append_of(session, std::vector<event_input>(100, message("x")))));
   listener slow(service, session, -1, /*takes=*/false);
-  for (int i = 0; i < 200; ++i) { // somewhere in here the directory asks the session to sleep
-    slow.take_all();
-    service.steps.advance(50ms);
-  }
-  CHECK(slow.offsets().size() == 3000);
+  REQUIRE(slow.offsets().size() == 1000);
+  service.steps.advance(3s); // idle since long; the directory asks it to sleep each second
+  slow.take_all_in(1s);      // right behind that
+  service.steps.advance(1s);
+  CHECK(slow.offsets().size() == 2000);
+  slow.leave_in(1s);
+  service.steps.advance(6s);
+  REQUIRE(ask(service, get_session{session}));
+  CHECK(service.pool.wakes(session.id) == 1); // nobody kept it awake any more
 }
 
 TEST_CASE("those who listen hear of the end") {
