@@ -177,7 +177,7 @@ struct replay_writes {
 };
 struct replayed {
   std::size_t durable_already = 0;
-  std::size_t written = 0;                ///< now on their way
+  std::size_t written = 0;              ///< now on their way
   std::vector<std::size_t> unfitting{}; ///< places in the list of those that do not continue the log
 };
 

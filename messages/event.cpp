@@ -49,9 +49,8 @@ std::optional<message_role> parse_message_role(std::string_view text) noexcept {
 }
 
 std::size_t event_input::cost_bytes() const noexcept {
-  std::size_t bytes =
-      limits::event_overhead_bytes + data.size() + tool_call_id.size() + source.size() + trace_id.size() +
-      author.size();
+  std::size_t bytes = limits::event_overhead_bytes + data.size() + tool_call_id.size() + source.size() +
+                      trace_id.size() + author.size();
   for (const auto& id : tool_call_ids)
     bytes += id.size();
   return bytes;
