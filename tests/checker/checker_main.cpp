@@ -36,7 +36,6 @@ int run_program(int argc, const char* const* argv) {
   app.add_option("--callers", options.callers)->check(CLI::Range(1, 1000));
   app.add_option("--tenants", options.tenants)->check(CLI::Range(2, 8));
   app.add_flag("--journal", options.journal, "With a journal: every accepted answer must survive, too");
-  app.add_flag("--strict-stop", options.strict_stop, "Those who wait when a load ends in order must be told why");
   app.add_flag("--sabotage", options.sabotage, "At the end, harm the database in every way that must be seen");
   app.add_flag("--two-processes", with_two,
                "No rounds: two loads on one database, of which one is stopped for a while");

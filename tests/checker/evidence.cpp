@@ -11,13 +11,6 @@ namespace {
 const std::set<std::string, std::less<>> fair_refusals{"turn_in_progress",     "turn_lost", "overloaded",
                                                        "database_unavailable", "not_owner", "deadline_exceeded"};
 
-/// What a session that ends with its service says to those in its queue; it should be database_unavailable, as those
-/// who come later are told. Looked at by --strict-stop until that is mended.
-bool is_known_at_stop(const line& said) {
-  return said["code"] == "internal" && said["op"] == "start_turn" &&
-         said["why"].starts_with("the_session's_actor_ended");
-}
-
 std::vector<said_event> events_of(const line& said) {
   std::vector<said_event> events;
   auto offset = said.number("offset");
@@ -144,8 +137,7 @@ void run_evidence::take_refusal(const line& said) {
   ++out_.refusals[code];
   if (code == "not_owner")
     take_back();
-  const bool is_end =
-      said["stopping"] == "yes" && (code == "no_answer" || (!strict_at_stop_ && is_known_at_stop(said)));
+  const bool is_end = said["stopping"] == "yes" && code == "no_answer"; // the directory is gone
   if (!is_end && !fair_refusals.contains(code))
     out_.faults.push_back(to_text(said));
 }

@@ -61,9 +61,6 @@ struct evidence {
 /// Reads the lines of one run, in order.
 class run_evidence {
 public:
-  /// `strict_at_stop`: who still waits for a turn when the service stops may not be told internal, either.
-  explicit run_evidence(bool strict_at_stop = false)
-    : strict_at_stop_(strict_at_stop) {}
   void take(const line& said);
   /// No more lines: what is promised. `keeps_all`: accepted counts like durable.
   evidence finish(bool keeps_all);
@@ -89,7 +86,6 @@ private:
   void promise_of_caller(const line& said);
   void take_back();
 
-  const bool strict_at_stop_;
   evidence out_;
   std::unordered_map<std::string, of_session> sessions_;
 };

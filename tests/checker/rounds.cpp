@@ -105,7 +105,7 @@ bool rounds::play(std::size_t number) {
   std::this_thread::sleep_for(what.load_time); // others are at work
   const auto faults_before = faults_;
   carry_out(what, load, told);
-  run_evidence heard(options_.strict_stop);
+  run_evidence heard;
   for (const auto& said : load.lines())
     heard.take(said);
   if (options_.journal && (what.who == victim::load || what.who == victim::both))

@@ -26,8 +26,7 @@ struct checker_options {
   unsigned callers = 8;
   unsigned tenants = 4;
   bool journal = false;
-  bool strict_stop = false; ///< see run_evidence
-  bool sabotage = false;    ///< at the end, see whether harm would be seen
+  bool sabotage = false; ///< at the end, see whether harm would be seen
 };
 
 /// Each round begins with a new load on what the last one left.
