@@ -34,6 +34,12 @@ struct journaled_turns : turns {
     pool.answers_at_once = false; // durable would be better than journaled
     held->writes.clear();
   }
+  ~journaled_turns() { // what it holds holds it
+    held->writes.clear();
+    caf::anon_send_exit(options.journal, caf::exit_reason::kill);
+    steps.run();
+    options.journal = nullptr;
+  }
   std::shared_ptr<held_writes> held = std::make_shared<held_writes>();
 };
 
