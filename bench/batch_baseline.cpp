@@ -25,6 +25,7 @@ db::session_write_ptr write_of(const workload& work, slice::place at) {
   static_cast<event_input&>(entry) = work.message(at);
   entry.offset = at.offset;
   entry.created_at = system_time();
+  entry.messages = at.offset + 1;
   write->bytes = entry.cost_bytes();
   write->events = std::make_shared<const std::vector<event>>(1, std::move(entry));
   return write;

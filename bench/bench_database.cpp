@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 // The columns of workload::copy_rows.
 constexpr const char* copy_command =
-    "COPY bench_copy (tenant_id, log_id, \"offset\", created_at, kind, role, data) FROM STDIN";
+    "COPY bench_copy (tenant_id, log_id, \"offset\", created_at, kind, role, messages, data) FROM STDIN";
 
 constexpr std::size_t copy_piece_bytes = std::size_t{64} << 10;
 
