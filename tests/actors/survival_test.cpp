@@ -61,3 +61,23 @@ TEST_CASE("whoever waits for a turn when the service ends is told that it shuts 
   REQUIRE(*waiting);
   CHECK((*waiting)->failure().code == error_code::database_unavailable); // not `internal`, which is a fault of ours
 }
+
+TEST_CASE("no turn begins behind the flush of a service that ends, where nothing would be kept of it", "[.known]") {
+  stepped_service service;
+  const auto session = service.make_session();
+  start_turn request;
+  request.session = session;
+  request.lease = 2s;
+  service.steps.ask<granted_turn>(service.directory, request);
+  service.steps.run();
+  auto waiting = service.steps.ask<granted_turn>(service.directory, start_turn{session});
+  service.steps.run();
+  REQUIRE_FALSE(*waiting);
+  caf::anon_send(caf::actor_cast<caf::actor>(service.directory), actors::close_directory{});
+  auto done = service.steps.ask<flushed>(service.directory, flush{});
+  service.steps.run();
+  REQUIRE(done->value());
+  service.steps.advance(3s, 100ms); // the lease runs out before the service is gone
+  const bool is_granted = waiting->has_value() && (*waiting)->has_value();
+  CHECK_FALSE(is_granted);
+}
