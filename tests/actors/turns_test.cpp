@@ -141,9 +141,8 @@ TEST_CASE("a turn is not started for a caller whose death is not known yet") {
   // The turn's end stands in the session's mailbox when the caller dies, and the word of it comes behind that.
   const auto actor = service.pool.woken(service.session.id);
   REQUIRE(actor);
-  caf::anon_send(actor, actors::session_call{actors::session_tick{}});
-  caf::anon_send(actor, actors::session_call{service.ending(running.id)});
   gone.die();
+  caf::anon_send(actor, actors::session_call{service.ending(running.id)});
   service.steps.run();
   REQUIRE(*next);
   CHECK(service.said().empty());
