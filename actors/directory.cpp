@@ -86,7 +86,7 @@ directory::behavior_type directory::make_behavior() {
           },
           [this](await_ownership) { return tell_ownership(); },
           [this](const give_up& request) { return delegate(ownership_, request); },
-          [this](close_directory) { is_closed_ = true; },
+          [this](close_directory) { return close(); },
           [this](report_undurable) { return collect_undurable(); },
           [this](directory_tick) { on_tick(); }};
 }

@@ -50,8 +50,11 @@ struct replay_session {
   replay_writes records;
 };
 
-/// No more requests are taken.
-struct close_directory {};
+/// No more requests are taken, and no turn begins any more; answered when every session knows.
+struct directory_closed {};
+struct close_directory {
+  using reply = directory_closed;
+};
 
 /// What of which session is accepted and not durable; at most 1,000 sessions.
 struct undurable_report {
@@ -72,6 +75,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::directory_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::replay_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::await_ownership)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::close_directory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::directory_closed>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::report_undurable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::undurable_report>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::shards_owned>)
@@ -100,7 +104,7 @@ using directory_internal =
                             caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>, caf::reacts_to<shards_owned>,
                             caf::reacts_to<ownership_lost>, answers<expire_resident>, answers<make_session>,
                             answers<replay_session>, answers<await_ownership>,
-                            caf::replies_to<give_up>::with<result<given_up>>, caf::reacts_to<close_directory>,
+                            caf::replies_to<give_up>::with<result<given_up>>, answers<close_directory>,
                             answers<report_undurable>, caf::reacts_to<directory_tick>>;
 
 class directory : public directory_internal::base {
@@ -197,6 +201,7 @@ private:
   promise_of<get_health> tell_health();
   promise_of<await_ownership> tell_ownership();
   promise_of<report_undurable> collect_undurable();
+  promise_of<close_directory> close();
 
   supervisor_actor supervisor_;
   const directory_options options_;

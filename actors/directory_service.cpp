@@ -196,6 +196,28 @@ void directory::expire_flushes(time_point now) {
   });
 }
 
+/// A turn that began behind the last flush could be lost after it was answered.
+promise_of<close_directory> directory::close() {
+  struct closing {
+    promise_of<close_directory> answer;
+    std::size_t missing = 1;
+    void one_less() {
+      if (--missing == 0)
+        answer.deliver(result<directory_closed>(directory_closed{}));
+    }
+  };
+  is_closed_ = true;
+  auto all = std::make_shared<closing>(closing{make_response_promise<result<directory_closed>>()});
+  for (auto& [key, entry] : residents_) {
+    ++all->missing;
+    request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, session_call{begin_no_turn{}})
+        .then([all](turns_closed) { all->one_less(); }, [all](const caf::error&) { all->one_less(); });
+  }
+  auto answer = all->answer;
+  all->one_less();
+  return answer;
+}
+
 promise_of<report_undurable> directory::collect_undurable() {
   constexpr std::size_t sessions_max = 1000;
   struct collecting {

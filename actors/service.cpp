@@ -226,7 +226,8 @@ result<void> service::stop(std::chrono::milliseconds limit) {
                     last_words);
   };
   caf::scoped_actor self{parts.system};
-  self->send(caf::actor_cast<caf::actor>(parts.directory), close_directory{});
+  self->request(caf::actor_cast<caf::actor>(parts.directory), limit, close_directory{})
+      .receive([](const result<directory_closed>&) {}, [](const caf::error&) {}); // it is closed all the same
   auto outcome = parts.drain(limit);
   if (outcome)
     self->request(caf::actor_cast<caf::actor>(parts.directory), left() + 1s,

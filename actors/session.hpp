@@ -74,6 +74,7 @@ private:
   void take(resend_undurable& request);
   void take(replay_writes& request);
   void take(tell_undurable&);
+  void take(begin_no_turn&);
   void take(session_tick&);
   template <class Request>
   void serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker);
@@ -178,7 +179,8 @@ private:
   void read_downwards(std::shared_ptr<page_reading> reading);
   void finish_page(page_reading& reading);
   void read_part(promise_of<read_history> answer, const read_history& request);
-  void read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then);
+  void read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then,
+                    bool from_database = false);
   /// Blocks that end at the next offset, from `wanted` or as early as there is in memory; and where they begin.
   event_offset in_memory(event_blocks& blocks, event_offset wanted = 0) const;
   bool is_hidden(const event& entry) const;
@@ -231,7 +233,8 @@ private:
   std::unique_ptr<session_activity> doing_; // null while there is nothing to do
   std::unique_ptr<error> failure_;
   time_point ticks_at_ = time_point::max();
-  bool learns_keys_ = false; // requests wait meanwhile, so that they stay in order
+  bool begins_no_turn_ = false; // the service ends
+  bool learns_keys_ = false;    // requests wait meanwhile, so that they stay in order
 
   session_activity& doing();
   void unfold();

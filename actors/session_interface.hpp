@@ -80,6 +80,11 @@ struct undurable_left {
   std::size_t events = 0;
 };
 
+/// Directory to session: begin no turn any more; those who wait for one are told that the service ends. Answered with
+/// turns_closed.
+struct begin_no_turn {};
+struct turns_closed {};
+
 /// Session to itself: something may be due.
 struct session_tick {};
 
@@ -108,6 +113,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::sleep_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::undurable_left)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::turns_closed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_fork)
 
 namespace colloquy::actors {
@@ -187,7 +193,7 @@ struct session_call {
                read_events, read_history, start_turn, renew_turn, end_turn, post_delta, list_turns, subscribe_events,
                events_taken, unsubscribe_events, make_fork, written, creation_outcome, write_refused, journaled,
                journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes,
-               tell_undurable, session_tick>
+               tell_undurable, begin_no_turn, session_tick>
       what;
 };
 

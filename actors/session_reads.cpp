@@ -240,13 +240,16 @@ void session::read_or_wait(waiting_reader reader) {
     return doing().readers.push_back(std::move(reader));
   }
   const auto& wanted = reader.request;
-  read_durable(wanted.after, wanted.limit, [this, reader](result<event_page> page) mutable {
-    const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
-    if (!is_all_hidden || phase_ != phase::awake)
-      return reply(reader.answer, std::move(page));
-    reader.request.after = page->read_through;
-    read_or_wait(std::move(reader));
-  });
+  read_durable(
+      wanted.after, wanted.limit,
+      [this, reader](result<event_page> page) mutable {
+        const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
+        if (!is_all_hidden || phase_ != phase::awake)
+          return reply(reader.answer, std::move(page));
+        reader.request.after = page->read_through;
+        read_or_wait(std::move(reader));
+      },
+      wanted.from_database);
 }
 
 /// Those for whom there is something now, and those whose time is up.
@@ -256,7 +259,8 @@ void session::answer_readers() {
     read_or_wait(std::move(each));
 }
 
-void session::read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then) {
+void session::read_durable(event_offset after, std::size_t limit, std::function<void(result<event_page>)> then,
+                           bool from_database) {
   const auto durable = known_->record.durable_offset;
   event_blocks blocks;
   const auto from = in_memory(blocks, after + 1);
@@ -264,7 +268,7 @@ void session::read_durable(event_offset after, std::size_t limit, std::function<
   page.read_through = std::max(after, durable);
   if (after >= durable)
     return then(std::move(page));
-  if (after + 1 >= from) {
+  if (after + 1 >= from && !from_database) {
     std::size_t bytes = 0;
     for (const auto& block : blocks)
       for (const auto& entry : *block) {

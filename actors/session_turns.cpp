@@ -115,8 +115,21 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
                });
 }
 
+void session::take(begin_no_turn&) {
+  auto answer = make_response_promise<turns_closed>();
+  begins_no_turn_ = true;
+  if (doing_) {
+    if (auto granting = std::exchange(doing_->granting, std::nullopt))
+      doing_->turn_queue.push_front(std::move(granting->whose));
+    refuse_queue(*why_no_turn());
+  }
+  answer.deliver(turns_closed{});
+}
+
 /// Why nobody's turn may start now.
 std::optional<error> session::why_no_turn() const {
+  if (begins_no_turn_)
+    return error{error_code::database_unavailable, "the service is shutting down", 1000ms};
   if (is_overdue())
     return error{error_code::session_expired, "the session has expired"};
   return why_not_writable();

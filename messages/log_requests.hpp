@@ -46,6 +46,7 @@ struct read_events {
   event_offset after = -1;
   std::size_t limit = limits::page_default; ///< 1 to limits::page_events_max
   std::chrono::seconds wait{0};             ///< at most limits::events_wait_max
+  bool from_database = false;               ///< as PostgreSQL has them, past what is in memory: for who verifies
   std::optional<std::string> as_user{};
 };
 

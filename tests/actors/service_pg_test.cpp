@@ -145,6 +145,7 @@ TEST_CASE("a turn's messages, its row, its status events and the session's count
   auto repeated = service.ask<turn_record>(end); // the same call again changes nothing
   REQUIRE(repeated);
   end.outcome = turn_status::failed;
+  end.events.clear();
   auto other_end = service.ask<turn_record>(end);
   REQUIRE_FALSE(other_end);
   CHECK(other_end.failure().code == error_code::turn_lost);
