@@ -159,6 +159,8 @@ void session::wake_up(bool lease_goes_on) {
     std::exchange(doing_->making, std::nullopt)->answer.deliver(result<session_record>(known_->record));
   if (lease_goes_on)
     adopt_turn();
+  else if (turn_runs() && is_overdue()) // the sweeper may be writing the log's last event just now, at the same offset
+    known_->last_turn->status = turn_status::lost;
   else
     end_running(turn_status::lost);
   run_waiting();

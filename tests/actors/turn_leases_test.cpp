@@ -276,6 +276,19 @@ TEST_CASE("after a crash a running turn is lost before anybody is served, and th
   check_lost(service, turn.id);
 }
 
+TEST_CASE("a session that is overdue when it wakes writes nothing, because the end of its log is the sweeper's") {
+  actors::directory_options options;
+  options.sweeping.sweep_interval = std::chrono::hours{1000};
+  turns service(options);
+  REQUIRE(service.ask(leased(service.wanted({"question"}), 3600s)));
+  service.crash();
+  service.steps.advance(std::chrono::hours{25}, std::chrono::minutes{10});
+  const auto before = service.everything();
+  CHECK(service.refusal(get_session{service.session, {}}) == error_code::session_expired);
+  service.steps.advance(2s);
+  CHECK(service.everything() == before);
+}
+
 TEST_CASE("a turn that a clean restart has carried over is lost with a crash of the process that took it over") {
   turns service;
   const auto turn = service.ask(leased(service.wanted(), 3600s)).value().turn;
