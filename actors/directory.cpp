@@ -34,6 +34,8 @@ directory::behavior_type directory::make_behavior() {
   start_catalog();
   start_sweeper();
   start_ownership();
+  if (options_.journal)
+    monitor(options_.journal);
   delayed_send(this, tick_interval, directory_tick{});
   return {[this](create_session& request) { return create(request); },
           [this](open_session& request) { return delegate(catalog_, std::move(request)); },

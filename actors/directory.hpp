@@ -6,7 +6,7 @@
 //   create_session                     a new actor makes it; with an idempotency key the catalog looks first
 //   open_session, list_sessions, get_analytics, erase_user   handed to the catalog
 //   flush         answered when everything accepted before is durable (of all sessions, whichever were asked for)
-//   get_health    figures, at once but for what the ownership actor knows
+//   get_health    figures, at once but for what ownership, writer and journal know
 // and from its own: session_finished, session_ended and make_fork from sessions; writer_ready and writer_fenced from
 // the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the sweeper; make_session
 // from the catalog; replay_session from who replays a journal. Ordering: requests for one session reach it in the order
@@ -19,8 +19,8 @@
 // State it owns: who is awake, least recently used first; the writer and its ledger; catalog, sweeper, ownership.
 // Bounds: sessions_resident_max; near it the least recently used are asked to sleep, at it new ones are `overloaded`.
 // Death of the catalog or the sweeper: another is started. Of the ownership actor: as if the shards were lost. Of the
-//   writer: another is started on the same ledger, and every session sends again what is not durable. Its own death
-//   ends all of them.
+//   writer: another is started on the same ledger, and every session sends again what is not durable. Of the journal:
+//   what is accepted is answered when it is durable, and get_health tells. Its own death ends all of them.
 #pragma once
 
 #include "actors/catalog.hpp"
@@ -198,6 +198,10 @@ private:
   flush_promise flush_all();
   void pass_barrier(waiting_flush waiting);
   void expire_flushes(time_point now);
+  struct health_asking;
+  template <class Reply, class Actor, class Question>
+  void ask_health(const std::shared_ptr<health_asking>& asking, const Actor& whom, Question question,
+                  std::function<void(service_health&, const Reply*)> note);
   promise_of<get_health> tell_health();
   promise_of<await_ownership> tell_ownership();
   promise_of<report_undurable> collect_undurable();
@@ -219,6 +223,7 @@ private:
   resident* oldest_ = nullptr;
   resident* newest_ = nullptr;
   bool is_closed_ = false;
+  bool journal_is_gone_ = false;
   bool writer_settled_ = false; // it is ready and every session has sent again
   std::size_t resends_under_way_ = 0;
   std::vector<waiting_flush> flushes_; // until the writer is settled

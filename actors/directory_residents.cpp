@@ -1,9 +1,9 @@
 // How sessions leave memory: asleep, expired, dead. See directory.hpp for the rules.
 #include "actors/directory.hpp"
 
-#include <caf/actor_cast.hpp>
+#include "actors/log_line.hpp"
 
-#include <spdlog/spdlog.h>
+#include <caf/actor_cast.hpp>
 
 #include <utility>
 
@@ -61,7 +61,8 @@ void directory::on_session_ended(const session_ended& ended) {
   auto* entry = find(ended.session);
   if (!entry || entry->actor.id() != ended.actor || entry->state == residence::draining)
     return;
-  spdlog::error("session {} ended unexpectedly; it wakes again when it is asked for", ended.session.id.to_string());
+  log_about(spdlog::level::err, {ended.session},
+            "the session's actor ended unexpectedly; it wakes when it is asked for");
   drain(*entry);
 }
 

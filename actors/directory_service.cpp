@@ -10,6 +10,15 @@ namespace colloquy::actors {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// With it, an accepted answer waits until the database has what it promises, as when the journal's disk is full.
+constexpr const char* journal_is_gone =
+    "the journal's actor has ended; what is accepted is answered when it is durable, until the service starts again";
+constexpr const char* journal_is_silent = "the journal did not say how it is within the time allowed";
+
+} // namespace
+
 void directory::start_writer() {
   writer_settled_ = false;
   writer_ = caf::actor_cast<writer_actor>(
@@ -60,6 +69,11 @@ void directory::on_down(const caf::down_msg& down) {
     auto former = last_owned_.process;
     on_lost({former});
     return start_ownership(former);
+  }
+  if (options_.journal && down.source == options_.journal.address()) {
+    spdlog::critical("{}", journal_is_gone);
+    journal_is_gone_ = true;
+    return;
   }
   if (!writer_ || down.source != writer_.address())
     return;
@@ -248,28 +262,73 @@ promise_of<report_undurable> directory::collect_undurable() {
 
 // --- health ----------------------------------------------------------------------------------------------------------
 
-promise_of<get_health> directory::tell_health() {
-  auto answer = make_response_promise<result<service_health>>();
+/// What is being put together from those who know.
+struct directory::health_asking {
+  promise_of<get_health> answer;
   service_health health;
+  std::size_t unanswered = 0;
+
+  void is_answered() {
+    if (--unanswered == 0)
+      reply(answer, result<service_health>(std::move(health)));
+  }
+};
+
+template <class Reply, class Actor, class Question>
+void directory::ask_health(const std::shared_ptr<health_asking>& asking, const Actor& whom, Question question,
+                           std::function<void(service_health&, const Reply*)> note) {
+  ++asking->unanswered;
+  request(caf::actor_cast<caf::actor>(whom), options_.request_timeout, question)
+      .then(
+          [asking, note](const result<Reply>& told) {
+            note(asking->health, told ? &*told : nullptr);
+            asking->is_answered();
+          },
+          [asking, note](const caf::error&) {
+            note(asking->health, nullptr);
+            asking->is_answered();
+          });
+}
+
+promise_of<get_health> directory::tell_health() {
+  auto asking = std::make_shared<health_asking>();
+  asking->answer = make_response_promise<result<service_health>>();
+  auto& health = asking->health;
   health.shards_owned = owned_.count();
   health.sessions_resident = residents_.size();
-  health.sessions_refused = ledger_ ? ledger_->refused.size() : 0;
   health.undurable_bytes = options_.budget->used_bytes();
   health.undurable_bytes_max = options_.budget->bytes_max();
   health.journal_on = static_cast<bool>(options_.journal);
-  request(ownership_, options_.request_timeout, get_ownership_status{})
-      .then(
-          [answer, health](const result<ownership_status>& status) mutable {
-            health.database_reachable = status && !status->failing_for;
-            if (status)
-              health.away_for = status->failing_for;
-            reply(answer, result<service_health>(health));
-          },
-          [answer, health](const caf::error&) mutable {
-            health.database_reachable = false;
-            reply(answer, result<service_health>(health));
-          });
-  return answer;
+  ask_health<ownership_status>(asking, ownership_, get_ownership_status{},
+                               [](service_health& of, const ownership_status* status) {
+                                 of.database_reachable = status && !status->failing_for;
+                                 if (status)
+                                   of.away_for = status->failing_for;
+                               });
+  if (writer_)
+    ask_health<writer_status>(asking, writer_, get_writer_status{},
+                              [](service_health& of, const writer_status* status) {
+                                if (!status)
+                                  return; // it has just ended; the next one has everything
+                                of.writes_queued = status->writes_queued;
+                                of.batches_in_flight = status->batches_in_flight;
+                                of.sessions_refused = status->sessions_refused;
+                              });
+  if (journal_is_gone_)
+    health.journal_problem = journal_is_gone;
+  else if (options_.journal)
+    ask_health<journal_status>(asking, options_.journal, get_journal_status{},
+                               [](service_health& of, const journal_status* status) {
+                                 if (!status) {
+                                   of.journal_problem = journal_is_silent;
+                                   return;
+                                 }
+                                 of.journal_problem = status->problem;
+                                 of.journal_bytes = status->bytes;
+                                 of.journal_bytes_max = status->bytes_max;
+                                 of.journal_quarantined = status->quarantined;
+                               });
+  return asking->answer;
 }
 
 } // namespace colloquy::actors

@@ -1,11 +1,10 @@
 #include "actors/journal_replay.hpp"
 
 #include "actors/directory.hpp"
+#include "actors/log_line.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
-
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <optional>
@@ -118,8 +117,7 @@ private:
     if (!answer)
       return answer.failure();
     outcome_.quarantined += answer->records;
-    spdlog::error("journal: {} records of session {} of tenant {} go to the quarantine: {}", answer->records,
-                  key.id.to_string(), key.tenant.text(), why);
+    log_about(spdlog::level::err, {key}, "{} records of the journal go to the quarantine: {}", answer->records, why);
     return {};
   }
 

@@ -3,6 +3,7 @@
 #include "actors/directory.hpp"
 #include "actors/journal.hpp"
 #include "actors/journal_replay.hpp"
+#include "actors/log_line.hpp"
 #include "actors/supervisor.hpp"
 #include "db/configured_endpoint.hpp"
 #include "db/pipeline_connection.hpp"
@@ -266,8 +267,8 @@ result<void> service::implementation::drain(std::chrono::milliseconds limit) {
             if (!report)
               return;
             for (const auto& each : report->sessions)
-              spdlog::error("not durable at the end: session {} of tenant {}, {} events from offset {} on",
-                            each.session.id.to_string(), each.session.tenant.text(), each.events, each.first_offset);
+              log_about(spdlog::level::err, {each.session}, "not durable at the end: {} events from offset {} on",
+                        each.events, each.first_offset);
             outcome.failure().message += "; " + std::to_string(report->sessions.size()) +
                                          " sessions have events that are not durable, see the log";
           },

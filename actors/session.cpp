@@ -4,8 +4,6 @@
 #include "actors/session_pack.hpp"
 #include "actors/session_turns.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -155,9 +153,9 @@ void session::take(session_disowned&) {
   fail(disowned);
   if (doing_) {
     if (!doing_->undurable.empty())
-      spdlog::warn("session {} of tenant {}: {} writes were accepted and are lost to this process, which does not own "
-                   "it any more",
-                   key_.id.to_string(), key_.tenant.text(), doing_->undurable.size());
+      log_about(spdlog::level::warn, subject(),
+                "{} writes were accepted and are lost to this process, which does not own the session any more",
+                doing_->undurable.size());
     doing_->undurable.clear();
     doing_->undurable_bytes = 0;
   }
@@ -190,6 +188,13 @@ void session::fail(error why) {
   run_waiting();
 }
 
+/// What a line of the log is about: with the turn that runs, if one does.
+log_subject session::subject() const {
+  if (turn_runs())
+    return subject_of(*known_->last_turn);
+  return {key_};
+}
+
 bool session::is_busy() const {
   if (phase_ == phase::waking || phase_ == phase::making || phase_ == phase::erasing)
     return true;
@@ -205,8 +210,10 @@ void session::take(go_to_sleep&) {
   auto answer = make_response_promise<sleep_answer>();
   const bool stays = is_busy(); // also for what the database refused, which is kept
   reply(answer, sleep_answer{!stays});
-  if (!stays)
-    quit();
+  if (stays)
+    return;
+  log_about(spdlog::level::debug, subject(), "asleep");
+  quit();
 }
 
 // --- time passes -----------------------------------------------------------------------------------------------------

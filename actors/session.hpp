@@ -27,6 +27,7 @@
 //   the directory lets the next incarnation wake only behind that. A running turn goes on.
 #pragma once
 
+#include "actors/log_line.hpp"
 #include "actors/session_state.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
@@ -86,6 +87,7 @@ private:
   void on_stored(const db::unit_outcome& outcome);
   void count_messages_of_turn(event_offset after);
   void wake_up(bool lease_goes_on);
+  void close_left_turn();
   void adopt_turn();
   error name_is_taken() const;
   void finish(error why);
@@ -199,7 +201,9 @@ private:
   void end_listening(subscription_id id, const error& why);
   void end_all_listening(const error& why);
   std::size_t pass_delta(const post_delta& delta);
+  void send_delta(subscription& to, delta_arrived part);
   void send_text_so_far(subscription& to);
+  void take_deltas(subscription& to, std::uint64_t in_all);
 
   // session_replay.cpp: what a journal has
   void replay_waiting();
@@ -221,6 +225,8 @@ private:
   void expire();
   void carry_out_erasure(promise_of<erase_session> answer);
   bool is_busy() const;
+  log_subject subject() const;
+  log_subject subject_of(const turn_record& turn) const { return {key_, turn.id, turn.trace_id}; }
 
   const session_key key_;
   writer_actor writer_;

@@ -4,8 +4,6 @@
 #include "actors/session_checks.hpp"
 #include "actors/session_status.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -51,6 +49,7 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
   record.updated_at = environment_->now();
   auto writing = new_draft(std::move(reservation));
   if (changes_status) {
+    log_about(spdlog::level::debug, subject(), "from {} to {}", to_string(record.status), to_string(*request.status));
     record.status = *request.status;
     add_status(writing, session_status_json(record.status), turn_id{});
   }
@@ -209,6 +208,7 @@ void session::take(expire_session&) {
 
 void session::expire() {
   end_running(turn_status::cancelled, /*starts_next=*/false);
+  log_about(spdlog::level::debug, subject(), "expired");
   known_->record.status = session_status::expired;
   auto writing = new_draft(byte_reservation::take(environment_->budget, status_event_bytes));
   add_status(writing, session_status_json(session_status::expired), turn_id{});
@@ -225,6 +225,7 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
     return reply(answer, result<erased>(error{error_code::overloaded,
                                               "the session is just being forked; erase it after that", 100ms}));
   phase_ = phase::erasing;
+  log_about(spdlog::level::info, subject(), "is being erased");
   const error gone{error_code::not_found, "no such session"};
   if (auto granting = std::exchange(doing_->granting, std::nullopt))
     doing_->turn_queue.push_front(std::move(granting->whose));
@@ -278,13 +279,14 @@ void session::carry_out_erasure(promise_of<erase_session> answer) {
     return run();
   request(environment_->journal, environment_->request_timeout, journal_erase{key_})
       .then(
-          [run](result<journal_erased>& outcome) {
+          [this, run](result<journal_erased>& outcome) {
             if (!outcome)
-              spdlog::error("the journal could not forget an erased session: {}", outcome.failure().message);
+              log_about(spdlog::level::err, {key_}, "the journal could not forget the erased session: {}",
+                        outcome.failure().message);
             run();
           },
-          [run](const caf::error&) {
-            spdlog::error("the journal did not say that it has forgotten an erased session");
+          [this, run](const caf::error&) {
+            log_about(spdlog::level::err, {key_}, "the journal did not say that it has forgotten the erased session");
             run();
           });
 }

@@ -143,6 +143,14 @@ struct barrier_passed {
   std::size_t sessions_refused = 0; ///< since the service started
 };
 
+/// How the writer is, at once.
+struct get_writer_status {};
+struct writer_status {
+  std::size_t writes_queued = 0; ///< not yet in a batch
+  std::size_t batches_in_flight = 0;
+  std::size_t sessions_refused = 0; ///< since the service started
+};
+
 /// Session to writer: I know that my writes were refused and have stopped sending.
 struct forget_refusal {
   caf::actor_id listener = 0;
@@ -153,12 +161,15 @@ struct forget_refusal {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::persist)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::barrier)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::forget_refusal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::get_writer_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::writer_status>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::barrier_passed>)
 
 namespace colloquy::actors {
 
-using writer_actor = caf::typed_actor<caf::reacts_to<persist>, caf::replies_to<barrier>::with<result<barrier_passed>>,
-                                      caf::reacts_to<forget_refusal>>;
+using writer_actor =
+    caf::typed_actor<caf::reacts_to<persist>, caf::replies_to<barrier>::with<result<barrier_passed>>,
+                     caf::replies_to<get_writer_status>::with<result<writer_status>>, caf::reacts_to<forget_refusal>>;
 
 /// Directory to session: this is the writer from now on; send it again what is not durable. Answered with resent when
 /// that is sent.

@@ -5,8 +5,6 @@
 // behind it.
 #include "actors/session_draft.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 namespace colloquy::actors {
@@ -57,9 +55,9 @@ replayed session::replay(const replay_writes& records, std::size_t first) {
     }
   }
   if (outcome.written + outcome.unfitting.size() > 0)
-    spdlog::info("session {} of tenant {}: {} writes of the journal were durable, {} are written again, {} do not fit",
-                 key_.id.to_string(), key_.tenant.text(), outcome.durable_already, outcome.written,
-                 outcome.unfitting.size());
+    log_about(spdlog::level::info, subject(),
+              "{} writes of the journal were durable, {} are written again, {} do not fit", outcome.durable_already,
+              outcome.written, outcome.unfitting.size());
   return outcome;
 }
 

@@ -6,8 +6,6 @@
 #include "actors/session_turns.hpp"
 #include "db/session_queries.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -114,6 +112,7 @@ void session::end_running(turn_status how, bool starts_next) {
 std::uint64_t session::write_end(draft writing, turn_status how, const std::optional<token_usage>& usage,
                                  const std::string& reason) {
   auto& turn = *known_->last_turn;
+  log_about(spdlog::level::debug, subject_of(turn), "turn {} ends: {}", turn.number, to_string(how));
   turn.status = how;
   turn.ended_at = environment_->now();
   turn.lease_expires_at.reset();
@@ -163,8 +162,7 @@ void session::end_if_overdue() {
   if (phase_ != phase::awake || !turn_runs() || !known_->last_turn->lease_expires_at ||
       *known_->last_turn->lease_expires_at > environment_->now())
     return;
-  spdlog::info("turn {} of session {} of tenant {} is lost: its lease ran out", known_->last_turn->number,
-               key_.id.to_string(), key_.tenant.text());
+  log_about(spdlog::level::info, subject(), "the turn is lost: its lease ran out");
   end_running(turn_status::lost);
 }
 

@@ -75,7 +75,11 @@ struct subscription {
   std::deque<std::pair<event_offset, std::size_t>> under_way{}; ///< what was sent: through where, how many bytes
   std::size_t bytes_under_way = 0;
   bool is_reading = false; ///< what is stored
-  turn_id delta_turn{};    ///< whose text so far it has got
+  turn_id delta_turn{};    ///< whose text so far it has got; nil also when it is too far behind for more of it
+  std::deque<std::size_t> deltas_under_way{}; ///< their bytes
+  std::size_t delta_bytes_under_way = 0;
+  std::uint64_t deltas_taken = 0;
+  bool misses_deltas = false; ///< some were left out since it took all that it got
 };
 
 /// Who asked for the session that is being made.

@@ -64,6 +64,7 @@ void session::take(events_taken& news) {
     to.bytes_under_way -= to.under_way.front().second;
     to.under_way.pop_front();
   }
+  take_deltas(to, news.deltas);
   feed_from_log(to);
 }
 
@@ -143,6 +144,8 @@ void session::end_listening(subscription_id id, const error& why) {
   auto at = doing_->listeners.find(id);
   if (at == doing_->listeners.end())
     return;
+  log_about(spdlog::level::debug, subject(), "subscription {} ends behind offset {}: {}", id, at->second.sent,
+            to_string(why.code));
   send(at->second.subscriber, subscription_ended{key_, id, why, at->second.sent});
   doing_->listeners.erase(at);
 }
@@ -156,19 +159,38 @@ void session::end_all_listening(const error& why) {
 
 std::size_t session::pass_delta(const post_delta& delta) {
   for (auto& [id, to] : doing_->listeners) {
-    if (to.delta_turn != delta.turn)
+    if (to.delta_turn != delta.turn && !to.misses_deltas)
       send_text_so_far(to);
-    to.delta_turn = delta.turn;
-    send(to.subscriber, delta_arrived{key_, id, delta.turn, delta.text, delta.data, false, false});
+    send_delta(to, {key_, id, delta.turn, delta.text, delta.data, false, false});
   }
   return doing_->listeners.size();
 }
 
-void session::send_text_so_far(subscription& to) {
-  if (!turn_runs() || doing_->delta_text.empty())
+/// Unless it is too far behind: then nothing more until it has caught up.
+void session::send_delta(subscription& to, delta_arrived part) {
+  const auto bytes = part.text.size() + part.data.size();
+  to.misses_deltas = to.misses_deltas || to.deltas_under_way.size() >= limits::subscriber_lag_deltas_max ||
+                     to.delta_bytes_under_way > limits::subscriber_lag_delta_bytes_max;
+  if (to.misses_deltas)
     return;
-  to.delta_turn = known_->last_turn->id;
-  send(to.subscriber, delta_arrived{key_, to.id, to.delta_turn, doing_->delta_text, "{}", true, doing_->delta_cut});
+  to.delta_turn = part.turn;
+  to.deltas_under_way.push_back(bytes);
+  to.delta_bytes_under_way += bytes;
+  send(to.subscriber, std::move(part));
+}
+
+void session::send_text_so_far(subscription& to) {
+  if (turn_runs() && !doing_->delta_text.empty())
+    send_delta(to, {key_, to.id, known_->last_turn->id, doing_->delta_text, "{}", true, doing_->delta_cut});
+}
+
+void session::take_deltas(subscription& to, std::uint64_t in_all) {
+  for (; to.deltas_taken < in_all && !to.deltas_under_way.empty(); ++to.deltas_taken) {
+    to.delta_bytes_under_way -= to.deltas_under_way.front();
+    to.deltas_under_way.pop_front();
+  }
+  if (to.deltas_under_way.empty() && std::exchange(to.misses_deltas, false))
+    send_text_so_far(to);
 }
 
 } // namespace colloquy::actors

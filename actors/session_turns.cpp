@@ -239,6 +239,7 @@ void session::grant(granting_turn granting, history_page history) {
   turn.first_offset = known_->record.next_offset;
   known_->last_turn = turn;
   forget_deltas();
+  log_about(spdlog::level::debug, subject(), "turn {} begins", turn.number);
 
   auto writing = new_draft(std::move(reservation).value());
   add_status(writing, turn_status_json(turn, {}), turn.id, turn.trace_id);

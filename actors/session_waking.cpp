@@ -154,16 +154,26 @@ void session::count_messages_of_turn(event_offset after) {
 
 /// A turn whose lease does not go on is closed before anybody is served.
 void session::wake_up(bool lease_goes_on) {
+  log_about(spdlog::level::debug, subject(), "{}", phase_ == phase::making ? "made" : "awake");
   phase_ = phase::awake;
   if (doing_ && doing_->making)
     std::exchange(doing_->making, std::nullopt)->answer.deliver(result<session_record>(known_->record));
   if (lease_goes_on)
     adopt_turn();
-  else if (turn_runs() && is_overdue()) // the sweeper may be writing the log's last event just now, at the same offset
+  else
+    close_left_turn();
+  run_waiting();
+}
+
+/// A crash left it. In an overdue session the sweeper may be writing the log's last event just now, at the same offset.
+void session::close_left_turn() {
+  if (!turn_runs())
+    return;
+  log_about(spdlog::level::info, subject(), "the turn is lost: its process ended without closing it");
+  if (is_overdue())
     known_->last_turn->status = turn_status::lost;
   else
     end_running(turn_status::lost);
-  run_waiting();
 }
 
 /// From now on its lease ends with a crash of this process, not of the one that granted it.

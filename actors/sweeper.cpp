@@ -1,6 +1,6 @@
 #include "actors/sweeper.hpp"
 
-#include <spdlog/spdlog.h>
+#include "actors/log_line.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -187,8 +187,8 @@ void sweeper::on_marked(std::size_t count, const result<std::int64_t>& marked) {
     mark_at_once_ = count / 2; // until the one that is refused is alone, and harms no other
   } else {
     if (unmarkable_.size() < options_.page && unmarkable_.insert(to_mark_.front()).second)
-      spdlog::error("session {} cannot be marked as expired: {}", to_mark_.front().id.to_string(),
-                    marked.failure().message);
+      log_about(spdlog::level::err, {to_mark_.front()}, "the session cannot be marked as expired: {}",
+                marked.failure().message);
     to_mark_.pop_front();
   }
 }

@@ -30,6 +30,7 @@ writer::writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger,
 writer::behavior_type writer::make_behavior() {
   acquire();
   return {[this](persist& request) { take(request); }, [this](barrier request) { return wait_for(request); },
+          [this](get_writer_status) { return tell_status(); },
           [this](const forget_refusal& request) { refused_.erase(request.listener); },
           [this](writer_tick) { on_tick(); }, [this](const lease_recalled& recalled) { give_back(recalled.lease); },
           // What is under way is answered. What is sent after that would be refused for as long as we hold the lease.
@@ -72,6 +73,16 @@ writer::barrier_promise writer::wait_for(barrier) {
   barriers_.push_back({answer, last_ticket_, clock().now() + options_.barrier_timeout});
   answer_barriers();
   return answer;
+}
+
+result<writer_status> writer::tell_status() const {
+  writer_status status;
+  status.writes_queued = queue_.size();
+  for (const auto& group : isolated_)
+    status.writes_queued += group.size();
+  status.batches_in_flight = ledger_->in_flight.size();
+  status.sessions_refused = ledger_->refused.size();
+  return status;
 }
 
 void writer::schedule_tick() {

@@ -86,6 +86,7 @@ private:
 
   void take(persist& request);
   barrier_promise wait_for(barrier);
+  result<writer_status> tell_status() const;
   void on_tick();
 
   // Sending (writer.cpp)

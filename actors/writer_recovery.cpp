@@ -1,7 +1,7 @@
 // The writer's way back after a failure. See writer.hpp for the rules.
 #include "actors/writer.hpp"
 
-#include <spdlog/spdlog.h>
+#include "actors/log_line.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -199,8 +199,8 @@ void writer::isolate(batch_in_flight batch) {
 void writer::refuse(const batch_in_flight& batch) {
   const auto& entry = batch.writes.front();
   const auto& write = *entry.write;
-  spdlog::error("session {} of tenant {} stops: the database refused its write {} (SQLSTATE {})",
-                write.session.id.to_string(), write.session.tenant.text(), write.number, batch.failure->sqlstate);
+  log_about(spdlog::level::err, {write.session}, "the session stops: the database refused its write {} (SQLSTATE {})",
+            write.number, batch.failure->sqlstate);
   refused_.insert(entry.listener.id());
   ledger_->refused.insert(write.session.id);
   drop_writes_of(entry.listener.id());

@@ -65,7 +65,8 @@ void add_settings(CLI::App& command, raw_arguments& raw) {
     std::string help(each.meaning);
     if (!each.default_text.empty())
       help += " [" + each.default_text + "]";
-    const bool is_common = each.name == "database" || each.name == "data_dir" || each.name == "log_level";
+    const bool is_common =
+        each.name == "database" || each.name == "data_dir" || each.name == "log_level" || each.name == "log_format";
     command.add_option(flag, raw.settings[flag], help)
         ->type_name(each.name == "database" ? "URI" : std::string(type_name_of(each.kind)))
         ->group(is_common ? "Options" : "Settings")

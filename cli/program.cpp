@@ -21,7 +21,7 @@ int run_command(const command_line& line) {
     std::cerr << "colloquy: " << config::format(mistake) << '\n';
   if (!loaded.mistakes.empty())
     return exit_wrong_usage;
-  start_logging(loaded.values.log_level);
+  start_logging(loaded.values.log_level, loaded.values.log_format);
   if (auto* replay = std::get_if<replay_arguments>(&line.command))
     return run_replay(*replay, loaded.values);
   if (auto* doctor = std::get_if<doctor_arguments>(&line.command))

@@ -24,6 +24,10 @@ std::string_view to_string(log_level level) noexcept {
   return "info";
 }
 
+std::string_view to_string(log_format format) noexcept {
+  return format == log_format::json ? "json" : "text";
+}
+
 std::string_view to_string(ssl_mode mode) noexcept {
   switch (mode) {
   case ssl_mode::disable:

@@ -21,6 +21,9 @@ inline constexpr std::size_t gibibyte = 1024 * mebibyte;
 
 enum class log_level { trace, debug, info, warn, error };
 
+/// How a line of the log looks: for people, or an object of JSON a line.
+enum class log_format { text, json };
+
 /// How much a connection's encryption proves, as libpq knows it.
 enum class ssl_mode { disable, allow, prefer, require, verify_ca, verify_full };
 
@@ -32,6 +35,7 @@ enum class connection_type { direct, supavisor_session };
 
 /// As they stand in the file: "warn", "verify-full", "ipv4", "supavisor_session".
 std::string_view to_string(log_level level) noexcept;
+std::string_view to_string(log_format format) noexcept;
 std::string_view to_string(ssl_mode mode) noexcept;
 std::string_view to_string(address_family family) noexcept;
 std::string_view to_string(connection_type type) noexcept;
@@ -55,6 +59,7 @@ struct settings {
   std::optional<std::filesystem::path> postgres_bin_dir; ///< nothing: the programs are looked for
   std::string embedded_user = "postgres";
   config::log_level log_level = config::log_level::info;
+  config::log_format log_format = config::log_format::text;
   std::string application_name = "colloquy-mcp";
   std::string profile; ///< see profile.hpp; what it stands for is in the members already
   std::string pool_mode = "session";

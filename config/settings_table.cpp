@@ -82,6 +82,10 @@ void add_place_settings(std::vector<setting_descriptor>& table) {
   table.push_back(text_setting("embedded_user", &settings::embedded_user, user_rule(),
                                "The system user that the embedded server runs as when Colloquy is started as root."));
   table.push_back(level_setting("log_level", &settings::log_level, "The least level that is logged.", {{"LOG_LEVEL"}}));
+  table.push_back(choice_setting("log_format", &settings::log_format, {log_format::text, log_format::json},
+                                 "How the log looks: lines of text, or one JSON object a line; lines about a "
+                                 "conversation name its tenant, session, turn and trace id.",
+                                 {{"LOG_FORMAT"}}));
   table.push_back(text_setting("application_name", &settings::application_name, application_name_rule(),
                                "What PostgreSQL shows as the name of our connections, before the part that each plays.",
                                {{"PGAPPNAME"}}));

@@ -18,10 +18,13 @@ struct service_health {
   std::size_t sessions_refused = 0; ///< have stopped since the start, because the database refused an event
   std::size_t undurable_bytes = 0;  ///< accepted and not yet durable
   std::size_t undurable_bytes_max = 0;
-  std::size_t writes_queued = 0; ///< at the writer, as of the last look
+  std::size_t writes_queued = 0; ///< at the writer, not yet in a batch
+  std::size_t batches_in_flight = 0;
   bool journal_on = false;
-  std::string journal_problem{}; ///< "" if there is none
-  std::size_t journal_quarantined = 0;
+  std::string journal_problem{}; ///< why accepted events are in memory alone; "" if they are not
+  std::size_t journal_bytes = 0; ///< of what is on disk and not known to be durable
+  std::size_t journal_bytes_max = 0;
+  std::size_t journal_quarantined = 0; ///< records that could not be replayed
 };
 
 struct get_health {

@@ -3,7 +3,8 @@
 //
 // A subscriber gets events_arrived and says events_taken for each, so that what is under way to it is bounded; who is
 // further behind than limits::subscriber_lag_* gets subscription_ended with the offset to come back with, and slows
-// nobody down. Its death ends the subscription.
+// nobody down. Parts of a reply are counted by it too: who is too far behind with those is sent no more of them until
+// it has taken all that it got, and then the text so far. Its death ends the subscription.
 #pragma once
 
 #include "messages/turn_requests.hpp"
@@ -29,7 +30,8 @@ struct events_arrived {
   event_offset through = -1;                        ///< everything up to here has been sent, whatever is hidden
 };
 
-/// A part of a reply of the running turn. The first one that a subscriber gets of a turn is all the text so far.
+/// A part of a reply of the running turn. The first one that a subscriber gets of a turn is all the text so far, as is
+/// the first after some were left out because it was too far behind; the `data` of those does not come again.
 struct delta_arrived {
   session_key session;
   subscription_id subscription = 0;
@@ -76,6 +78,7 @@ struct events_taken {
   session_key session;
   subscription_id subscription = 0;
   event_offset through = -1;
+  std::uint64_t deltas = 0; ///< of delta_arrived, how many in all since it subscribed
 };
 
 /// From a subscriber: no more. Not answered.
