@@ -53,6 +53,9 @@ public:
   /// Throws unless COPY's table holds the very same rows (but for created_at) as the events.
   void check_same_rows(const slice& part);
 
+  /// The first value that a statement of the superuser gives, as text.
+  std::string value(const std::string& sql) const { return scalar(superuser_.get(), sql); }
+
   void stop();
 
 private:

@@ -1,15 +1,14 @@
 #include "bench/pool/measurements.hpp"
 #include "bench/pool/pool_under_load.hpp"
+#include "bench/resident_memory.hpp"
 
 #include <caf/event_based_actor.hpp>
 
 #include <atomic>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <random>
 #include <thread>
-#include <unistd.h>
 
 namespace colloquy::bench {
 namespace {
@@ -109,10 +108,7 @@ void take_leases(caf::event_based_actor* self, actors::pool_control_actor pool, 
 }
 
 double resident_mebibytes() {
-  std::ifstream file("/proc/self/statm");
-  long total = 0, resident = 0;
-  file >> total >> resident;
-  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+  return static_cast<double>(resident_bytes()) / (1 << 20);
 }
 
 /// Least squares over what was measured after the first minute (or the first fifth of a short run).
