@@ -5,6 +5,7 @@
 #include "db/session_queries.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace colloquy::actors {
@@ -25,6 +26,9 @@ std::size_t bytes_of(const std::vector<event>& events) {
     bytes += entry.data.size();
   return bytes;
 }
+
+// A later one is behind the end of every log; the next to it can still be counted.
+constexpr event_offset offset_max = std::numeric_limits<event_offset>::max() - 1;
 
 const db::db_failure ended{db::failure_kind::wait, "", "the session's actor ended; ask again"};
 
@@ -119,11 +123,12 @@ struct session::page_reading {
   std::size_t limit;
   history_page page{};
 
-  bool is_full() const { return page.messages.size() >= limit || bytes_of(page.messages) >= limits::page_bytes_max; }
+  bool has_all() const { return page.messages.size() >= limit; }
+  bool is_full() const { return has_all() || bytes_of(page.messages) >= limits::page_bytes_max; }
   bool is_upwards() const { return order == history_order::ascending; }
   /// False once the page is full.
   bool take(const event& entry) {
-    if (page.messages.size() >= limit)
+    if (has_all())
       return false;
     if (entry.kind == event_kind::message && entry.offset > after && entry.offset < before)
       page.messages.push_back(entry);
@@ -132,18 +137,25 @@ struct session::page_reading {
 };
 
 void session::read_part(promise_of<read_history> answer, const read_history& request) {
-  page_reading reading{answer, request.order, request.after.value_or(-1),
+  page_reading reading{answer, request.order, std::min(request.after.value_or(-1), offset_max),
                        std::min(request.before.value_or(known_->record.next_offset), known_->record.next_offset),
                        request.limit};
   if (reading.is_upwards())
     return read_upwards(std::make_shared<page_reading>(std::move(reading)));
-  event_blocks blocks;
-  const auto from = in_memory(blocks);
-  for (auto block = blocks.rbegin(); block != blocks.rend(); ++block)
-    for (auto entry = (*block)->rbegin(); entry != (*block)->rend(); ++entry)
-      if (!is_hidden(*entry))
-        reading.take(*entry);
-  reading.before = std::min(reading.before, from);
+  const auto take_from_memory = [&](event_offset wanted) {
+    event_blocks blocks;
+    const auto from = in_memory(blocks, wanted);
+    for (auto block = blocks.rbegin(); block != blocks.rend() && !reading.has_all(); ++block)
+      for (auto entry = (*block)->rbegin(); entry != (*block)->rend() && !reading.has_all(); ++entry)
+        if (!is_hidden(*entry))
+          reading.take(*entry);
+    reading.before = std::min(reading.before, from);
+  };
+  // Most events are messages, so that this is mostly enough; going through all that memory has would cost what the log
+  // is long, not what is returned.
+  take_from_memory(std::max<event_offset>(reading.before - 2 * static_cast<event_offset>(reading.limit), 0));
+  if (!reading.has_all())
+    take_from_memory(0);
   read_downwards(std::make_shared<page_reading>(std::move(reading)));
 }
 
@@ -151,7 +163,7 @@ void session::read_part(promise_of<read_history> answer, const read_history& req
 void session::read_upwards(std::shared_ptr<page_reading> reading) {
   event_blocks blocks;
   const auto from = in_memory(blocks);
-  if (reading->after + 1 >= std::min(from, reading->before) || reading->page.messages.size() >= reading->limit) {
+  if (reading->after + 1 >= std::min(from, reading->before) || reading->has_all()) {
     for (const auto& block : blocks)
       for (const auto& entry : *block)
         if (!is_hidden(entry))
@@ -179,7 +191,7 @@ void session::read_upwards(std::shared_ptr<page_reading> reading) {
 }
 
 void session::read_downwards(std::shared_ptr<page_reading> reading) {
-  if (reading->before <= reading->after + 1 || reading->page.messages.size() >= reading->limit)
+  if (reading->before <= reading->after + 1 || reading->has_all())
     return finish_page(*reading);
   db::log_part part;
   part.after = reading->after;
@@ -226,6 +238,7 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
+  request.after = std::min(request.after, offset_max);
   if (request.wait > 0s && doing().readers.size() >= limits::durable_waiters_per_session_max)
     return reply(answer,
                  result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
@@ -250,6 +263,11 @@ void session::read_or_wait(waiting_reader reader) {
         read_or_wait(std::move(reader));
       },
       wanted.from_database);
+}
+
+void session::refuse_readers(const error& why) {
+  for (auto& reader : std::exchange(doing_->readers, {}))
+    reply(reader.answer, result<event_page>(why));
 }
 
 /// Those for whom there is something now, and those whose time is up.
