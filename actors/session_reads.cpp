@@ -5,7 +5,6 @@
 #include "db/session_queries.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace colloquy::actors {
@@ -26,9 +25,6 @@ std::size_t bytes_of(const std::vector<event>& events) {
     bytes += entry.data.size();
   return bytes;
 }
-
-// A later one is behind the end of every log; the next to it can still be counted.
-constexpr event_offset offset_max = std::numeric_limits<event_offset>::max() - 1;
 
 const db::db_failure ended{db::failure_kind::wait, "", "the session's actor ended; ask again"};
 
@@ -137,7 +133,7 @@ struct session::page_reading {
 };
 
 void session::read_part(promise_of<read_history> answer, const read_history& request) {
-  page_reading reading{answer, request.order, std::min(request.after.value_or(-1), offset_max),
+  page_reading reading{answer, request.order, request.after.value_or(-1),
                        std::min(request.before.value_or(known_->record.next_offset), known_->record.next_offset),
                        request.limit};
   if (reading.is_upwards())
@@ -153,7 +149,8 @@ void session::read_part(promise_of<read_history> answer, const read_history& req
   };
   // Most events are messages, so that this is mostly enough; going through all that memory has would cost what the log
   // is long, not what is returned.
-  take_from_memory(std::max<event_offset>(reading.before - 2 * static_cast<event_offset>(reading.limit), 0));
+  const auto likely = std::max<event_offset>(reading.before, 0) - 2 * static_cast<event_offset>(reading.limit);
+  take_from_memory(std::max<event_offset>(likely, 0));
   if (!reading.has_all())
     take_from_memory(0);
   read_downwards(std::make_shared<page_reading>(std::move(reading)));
@@ -238,7 +235,6 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
-  request.after = std::min(request.after, offset_max);
   if (request.wait > 0s && doing().readers.size() >= limits::durable_waiters_per_session_max)
     return reply(answer,
                  result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
@@ -263,11 +259,6 @@ void session::read_or_wait(waiting_reader reader) {
         read_or_wait(std::move(reader));
       },
       wanted.from_database);
-}
-
-void session::refuse_readers(const error& why) {
-  for (auto& reader : std::exchange(doing_->readers, {}))
-    reply(reader.answer, result<event_page>(why));
 }
 
 /// Those for whom there is something now, and those whose time is up.
