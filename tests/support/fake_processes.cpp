@@ -75,6 +75,7 @@ bool fake_tables::apply_ownership(std::string_view name, const db::statement_cal
       rows.push_back({db::encode_int2(static_cast<std::int16_t>(shard)),
                       before == uuid_bytes{} ? column{} : db::encode_uuid(before)});
     answer = make_rows(rows, 2);
+    taken_.clear(); // every transaction copies the tables
   } else if (name == "end_process") {
     end_process(process);
   } else if (name == "release_writers") {
