@@ -36,6 +36,7 @@ struct run_options {
 struct run_result {
   std::optional<std::string> violated{};
   std::vector<std::string> actions{};
+  happenings happened{};
   std::exception_ptr failed{};
 };
 
@@ -52,6 +53,7 @@ run_result run_one(std::uint64_t seed) {
         outcome.violated = broken.what();
       }
       outcome.actions = one->actions();
+      outcome.happened = one->happened();
       if (outcome.violated)
         one.release(); // its actors may wait for ever, and nobody could end them
     } catch (...) {
@@ -63,13 +65,13 @@ run_result run_one(std::uint64_t seed) {
 
 int run_all(const run_options& options) {
   const auto began = std::chrono::steady_clock::now();
-  std::size_t actions = 0;
+  happenings all;
   for (std::uint64_t i = 0; i < options.histories; ++i) {
     const auto seed = options.seed + i;
     const auto outcome = run_one(seed);
     if (outcome.failed)
       std::rethrow_exception(outcome.failed);
-    actions += outcome.actions.size();
+    all.add(outcome.happened);
     if (outcome.violated || options.shows_actions)
       for (const auto& action : outcome.actions)
         std::cout << "  " << action << '\n';
@@ -82,8 +84,8 @@ int run_all(const run_options& options) {
     }
   }
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-  std::cout << options.histories << " histories of sessions from seed " << options.seed << ": " << actions
-            << " actions in " << took.count() << " ms, every property held\n";
+  std::cout << options.histories << " histories of sessions from seed " << options.seed << " in " << took.count()
+            << " ms, every property held: " << all.text() << '\n';
   return exit_held;
 }
 

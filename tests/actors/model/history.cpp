@@ -24,6 +24,37 @@ history::history(std::uint64_t seed)
   world_.service.pool.answers_at_once = roll(4) == 0;
 }
 
+void happenings::add(const happenings& other) {
+  actions += other.actions;
+  asked += other.asked;
+  turns += other.turns;
+  forks += other.forks;
+  erasures += other.erasures;
+  wakes += other.wakes;
+  claims += other.claims;
+}
+
+std::string happenings::text() const {
+  return std::to_string(actions) + " actions, " + std::to_string(asked) + " requests, " + std::to_string(turns) +
+         " turns granted, " + std::to_string(forks) + " forks, " + std::to_string(erasures) + " erasures, " +
+         std::to_string(wakes) + " wakes, " + std::to_string(claims) + " claims of the writer";
+}
+
+happenings history::happened() const {
+  happenings all;
+  all.actions = actions_.size();
+  all.asked = world_.asked();
+  for (const auto& each : world_.sessions) {
+    all.turns += static_cast<std::size_t>(
+        std::count_if(each.turns.begin(), each.turns.end(), [](const asked_turn& turn) { return turn.is_granted; }));
+    all.forks += each.shared().empty() ? 0 : 1;
+    all.erasures += each.erase_answered ? 1 : 0;
+  }
+  all.wakes = world_.service.database->count_of("read_session");
+  all.claims = world_.service.database->count_of("claim_writer");
+  return all;
+}
+
 texts history::new_texts(int most) {
   texts made;
   for (int i = roll(most); i >= 0; --i)

@@ -14,6 +14,20 @@
 
 namespace colloquy::model {
 
+/// What really happened in histories.
+struct happenings {
+  std::size_t actions = 0;
+  std::size_t asked = 0;
+  std::size_t turns = 0;
+  std::size_t forks = 0;
+  std::size_t erasures = 0;
+  std::size_t wakes = 0;
+  std::size_t claims = 0; ///< of the writer's row: one more than it died or lost its connection
+
+  void add(const happenings& other);
+  std::string text() const;
+};
+
 class history {
 public:
   explicit history(std::uint64_t seed);
@@ -25,6 +39,7 @@ public:
   void run();
   /// What was done, one line an action.
   const std::vector<std::string>& actions() const { return actions_; }
+  happenings happened() const;
 
 private:
   using weighted = std::pair<int, void (history::*)()>;

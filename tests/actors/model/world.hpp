@@ -69,6 +69,7 @@ public:
   asked_write& write(write_place at) { return sessions[at.session].write(at.write); }
   /// What was asked and has no answer yet.
   const std::map<std::uint64_t, std::string>& unanswered() const { return unanswered_; }
+  std::size_t asked() const { return static_cast<std::size_t>(last_asked_); }
   /// The error may be one of what was asked of that session.
   void check_error(std::size_t session, const error& why) const;
   /// Throws what an answer has shown not to hold.
