@@ -105,3 +105,39 @@ TEST_CASE("what a fork shows of an erased session goes with the last fork") {
   CHECK(service.in_journal(of).empty());
   CHECK(words_in(service.replies_about(second), of).empty());
 }
+
+TEST_CASE("of an erased user no word is in any table or in the journal, also where the user was a guest") {
+  traced_service service;
+  const topic of("user");
+  const topic other("other");
+  const auto first = service.have_conversation(of);
+  fork_session forking;
+  forking.session = first;
+  service.must(forking);
+  const auto hosted = service.create(other, other.word("user"));
+  service.must(set_participant{hosted, of.word("user"), participant_role::writer});
+  service.must(set_participant{hosted, other.word("guest"), participant_role::writer});
+  append_events append;
+  append.session = hosted;
+  append.as_user = of.word("user");
+  append.events = {other.message("said")};
+  service.must(append);
+  append.as_user.reset();
+  append.events = {other.message("asked")};
+  service.must(append);
+  service.must(flush{});
+  REQUIRE(words_in(service.history_of(hosted), of) == word_set{"user"}); // and the journal knows what is durable
+
+  erase_user erasing;
+  erasing.tenant = tenant("acme");
+  erasing.user_id = of.word("user");
+  const auto gone = service.must(erasing);
+  CHECK(gone.sessions == 2);
+  CHECK(gone.participants > 0);
+
+  CHECK(service.in_tables(of).empty());
+  CHECK(service.in_journal(of).empty());
+  CHECK(words_in(service.replies_about(first), of).empty());
+  // What the user said there stays.
+  CHECK(words_in(service.replies_about(hosted), other).contains("said"));
+}
