@@ -26,7 +26,8 @@ directory::directory(caf::actor_config& config, supervisor_actor supervisor, dir
   : directory_internal::base(config)
   , supervisor_(std::move(supervisor))
   , options_(std::move(options))
-  , tails_(std::make_shared<tail_cache>(tail_limits{options_.tail_bytes_max})) {
+  , tails_(std::make_shared<tail_cache>(tail_limits{options_.tail_bytes_max}))
+  , sweeps_(!options_.journal) {
   set_down_handler([this](caf::down_msg& down) { on_down(down); });
 }
 
@@ -86,6 +87,7 @@ directory::behavior_type directory::make_behavior() {
             hand_over<replay_session>(answer, request.session, session_call{std::move(request.records)});
             return answer;
           },
+          [this](journal_replayed) { begin_sweeping(); },
           [this](await_ownership) { return tell_ownership(); },
           [this](const give_up& request) { return delegate(ownership_, request); },
           [this](close_directory) { return close(); },

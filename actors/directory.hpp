@@ -9,7 +9,8 @@
 //   get_health    figures, at once but for what ownership, writer and journal know
 // and from its own: session_finished, session_ended and make_fork from sessions; writer_ready and writer_fenced from
 // the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the sweeper; make_session
-// from the catalog; replay_session from who replays a journal. Ordering: requests for one session reach it in the order
+// from the catalog; replay_session and journal_replayed from who replays a journal, before which nothing is swept: what
+// the sweeper writes would be in the way of what was accepted. Ordering: requests for one session reach it in the order
 // in which they came here. Ownership: only sessions of shards that this process owns are woken; others are not_owner.
 // When another process has
 //   taken over, every session here is told so, the writer ends, and all begins anew under another process id.
@@ -50,6 +51,9 @@ struct replay_session {
   replay_writes records;
 };
 
+/// From who replays a journal: it is done, and what only time brings about may begin. Without a journal it has begun.
+struct journal_replayed {};
+
 /// No more requests are taken, and no turn begins any more; answered when every session knows.
 struct directory_closed {};
 struct close_directory {
@@ -73,6 +77,7 @@ struct await_ownership {
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::directory_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::replay_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::journal_replayed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::await_ownership)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::close_directory)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::directory_closed>)
@@ -103,7 +108,7 @@ using directory_internal =
     directory_actor::extend<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>, answers<make_fork>,
                             caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>, caf::reacts_to<shards_owned>,
                             caf::reacts_to<ownership_lost>, answers<expire_resident>, answers<make_session>,
-                            answers<replay_session>, answers<await_ownership>,
+                            answers<replay_session>, caf::reacts_to<journal_replayed>, answers<await_ownership>,
                             caf::replies_to<give_up>::with<result<given_up>>, answers<close_directory>,
                             answers<report_undurable>, caf::reacts_to<directory_tick>>;
 
@@ -191,6 +196,7 @@ private:
   void start_ownership(process_id former = {});
   void on_down(const caf::down_msg& down);
   void on_owned(const shards_owned& news);
+  void note_owned(const shards_owned& news);
   void on_lost(const ownership_lost& news);
   void begin_anew(process_id process);
   void on_writer_ready();
@@ -203,6 +209,7 @@ private:
   void ask_health(const std::shared_ptr<health_asking>& asking, const Actor& whom, Question question,
                   std::function<void(service_health&, const Reply*)> note);
   promise_of<get_health> tell_health();
+  void begin_sweeping();
   promise_of<await_ownership> tell_ownership();
   promise_of<report_undurable> collect_undurable();
   promise_of<close_directory> close();
@@ -223,6 +230,7 @@ private:
   resident* oldest_ = nullptr;
   resident* newest_ = nullptr;
   bool is_closed_ = false;
+  bool sweeps_ = false; // a journal has been replayed, or there is none
   bool journal_is_gone_ = false;
   bool writer_settled_ = false; // it is ready and every session has sent again
   std::size_t resends_under_way_ = 0;

@@ -62,7 +62,9 @@ void directory::on_down(const caf::down_msg& down) {
       next->sweeper = sweeper_;
       environment_ = std::move(next);
     }
-    return send(sweeper_, last_owned_);
+    if (sweeps_)
+      send(sweeper_, last_owned_);
+    return;
   }
   if (ownership_ && down.source == ownership_.address()) {
     spdlog::error("the ownership actor ended; another one takes over, under another identity");
@@ -87,10 +89,24 @@ void directory::on_owned(const shards_owned& news) {
   if (!environment_ || environment_->process != news.process)
     begin_anew(news.process);
   owned_ = news.owned;
-  last_owned_ = news;
-  send(sweeper_, news);
+  note_owned(news);
+  if (sweeps_)
+    send(sweeper_, news);
   for (auto& waiting : std::exchange(awaiting_ownership_, {}))
     reply(waiting, result<shards_owned>(news));
+}
+
+/// With whoever had each shard before, also of those that were told earlier.
+void directory::note_owned(const shards_owned& news) {
+  auto former = std::exchange(last_owned_, news);
+  auto& previous = last_owned_.previous;
+  if (former.process != news.process || former.previous.size() != db::shard_count)
+    return;
+  if (previous.empty())
+    previous.resize(db::shard_count);
+  for (std::size_t shard = 0; shard < previous.size(); ++shard)
+    if (!news.newly.test(shard))
+      previous[shard] = former.previous[shard];
 }
 
 void directory::begin_anew(process_id process) {
@@ -145,6 +161,11 @@ void directory::on_lost(const ownership_lost& news) {
   }
   for (const auto& key : dead)
     end_residence(key); // nobody's writes are waited for; what is held is answered not_owner
+}
+
+void directory::begin_sweeping() {
+  if (!std::exchange(sweeps_, true) && environment_)
+    send(sweeper_, last_owned_);
 }
 
 promise_of<await_ownership> directory::tell_ownership() {

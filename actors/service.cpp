@@ -299,12 +299,17 @@ result<shards_owned> service::implementation::await_ownership(std::chrono::milli
 result<void> service::implementation::replay(const shards_owned& owned, std::chrono::milliseconds request_timeout) {
   if (!journal)
     return {};
-  auto done = replay_journal(system, journal, directory, owned, request_timeout);
+  replay_options options;
+  options.owned = owned;
+  options.request_timeout = options.patience = request_timeout;
+  auto done = replay_journal(system, journal, directory, std::move(options));
   if (!done)
     return error{done.failure().code, "the journal could not be replayed: " + done.failure().message};
-  if (done->durable_already + done->written_again + done->quarantined > 0)
-    spdlog::info("journal: {} records were durable already, {} are written again, {} are in the quarantine",
-                 done->durable_already, done->written_again, done->quarantined);
+  if (done->durable_already + done->written_again + done->quarantined + done->erased > 0)
+    spdlog::info(
+        "journal: {} records were durable already, {} are written again, {} are in the quarantine; {} sessions "
+        "in it are erased",
+        done->durable_already, done->written_again, done->quarantined, done->erased);
   return {};
 }
 

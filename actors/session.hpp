@@ -10,7 +10,7 @@
 //   start_turn     -> granted_turn     when it is the asker's turn;  renew_turn, end_turn, post_delta
 //   go_to_sleep    -> sleep_answer     asleep only if nothing is undurable, running or waited for
 //   resend_undurable -> resent         after a writer's death
-//   replay_writes  -> replayed         a journal's records, right after waking
+//   replay_writes  -> replayed         a journal's records, right after waking; answered when they are durable
 //   written, creation_outcome, write_refused from the writer; journaled, journal_refused from the journal;
 //   expire_session, session_disowned from the directory.
 // Waking: unless it is being made it reads its row and the end of its log first; requests that come meanwhile wait, in
@@ -85,6 +85,7 @@ private:
             std::size_t bytes, promise_of<create_session> answer);
   void wake();
   void on_stored(const db::unit_outcome& outcome);
+  void wake_further(bool lease_goes_on);
   void count_messages_of_turn(event_offset after);
   void wake_up(bool lease_goes_on);
   void close_left_turn();
@@ -206,12 +207,21 @@ private:
   void take_deltas(subscription& to, std::uint64_t in_all);
 
   // session_replay.cpp: what a journal has
-  void replay_waiting();
-  bool remake();
-  replayed replay(const replay_writes& records, std::size_t first = 0);
+  using rewritten = std::vector<std::pair<std::size_t, std::uint64_t>>; // places, and the numbers they have now
+  void begin_replay();
+  void look_up_stored();
+  void finish_replay();
+  replayed replay(const replaying_session& of, rewritten& again);
   bool is_there(const db::session_write& write) const;
-  bool continues(const db::session_write& write) const;
-  void write_again(const db::session_write& write);
+  bool fits(const db::session_write& write) const;
+  std::uint64_t write_again(const db::session_write& write);
+  void take_over_state(const db::session_write& write);
+  void hide(turn_id turn);
+  void change_participant(const db::participant_change& change);
+  void answer_when_durable(replaying_session of, replayed outcome, rewritten again);
+  void erase_again();
+  void tell_erased(caf::typed_response_promise<result<replayed>> answer);
+  void tell_what_became();
 
   // session_changes.cpp: its life
   void serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&);

@@ -16,9 +16,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace colloquy::actors {
 
@@ -190,12 +192,23 @@ struct writer_fenced {
 
 /// A journal's records of a session, to be written if they are not durable.
 struct replay_writes {
-  std::vector<db::session_write_ptr> writes; ///< by number
+  std::vector<db::session_write_ptr> writes; ///< as they were written
+  /// Places in the list where another actor of the session, or another process, goes on: what comes before had its end
+  /// by then. Where the numbers do not rise it is so anyway.
+  std::vector<std::size_t> begins{};
 };
+enum class replay_fate : std::uint8_t {
+  is_here,    ///< the session is there: the other fields tell
+  is_erased,  ///< or is being erased, for good: nothing of it is to be left
+  is_unknown, ///< there is no such session, and nobody knows why
+};
+/// Answered when what is written again is durable.
 struct replayed {
+  replay_fate fate = replay_fate::is_here;
   std::size_t durable_already = 0;
-  std::size_t written = 0;              ///< now on their way
-  std::vector<std::size_t> unfitting{}; ///< places in the list of those that do not continue the log
+  std::size_t written = 0;              ///< and durable now
+  std::vector<std::size_t> unfitting{}; ///< places in the list of those that are not durable and cannot be written
+  std::string why{};                    ///< they cannot, if it is not that they do not continue the log
 };
 
 /// Whatever a session takes. Callers' requests are answered with result<reply>; the others as they say above.

@@ -92,7 +92,9 @@ struct making_session {
 struct replaying_session {
   caf::typed_response_promise<result<replayed>> answer;
   replay_writes records;
-  std::size_t first = 0; ///< of those that are left
+  bool lease_goes_on = false;               ///< of the turn that is stored as running
+  std::size_t looked_up = 0;                ///< of the records
+  std::unordered_set<std::size_t> stored{}; ///< those whose events are in the database
 };
 
 /// What is under way in a session.

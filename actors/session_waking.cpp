@@ -111,10 +111,8 @@ void session::on_stored(const db::unit_outcome& outcome) {
   const bool is_making = doing_ && doing_->making;
   if (!stored && is_making && stored.failure().code == error_code::not_found)
     return finish(name_is_taken()); // the batch that had the row committed, so only this can have kept it out
-  if (!stored && stored.failure().code == error_code::not_found && remake()) {
-    replay_waiting();
-    return wake_up(false);
-  }
+  if (!stored && stored.failure().code == error_code::not_found && doing_ && doing_->replaying)
+    return tell_what_became();
   if (!stored)
     return finish(stored.failure()); // a later request may find it
   known_->record = std::move(stored->record);
@@ -123,7 +121,14 @@ void session::on_stored(const db::unit_outcome& outcome) {
   known_->participants = std::move(stored->participants);
   const bool lease_goes_on =
       turn_runs() && (stored->granter_ended_cleanly || known_->last_turn->granted_by == environment_->process);
-  replay_waiting();
+  if (!doing_ || !doing_->replaying)
+    return wake_further(lease_goes_on);
+  doing_->replaying->lease_goes_on = lease_goes_on;
+  begin_replay();
+}
+
+/// It knows what is stored, and what a journal had.
+void session::wake_further(bool lease_goes_on) {
   if (!lease_goes_on)
     return wake_up(false);
   known_->last_turn->messages = 0;

@@ -71,6 +71,7 @@ const statement forget_processes{
 namespace {
 constexpr oid erase_step_types[] = {oids::text, oids::uuid, oids::int8};
 constexpr oid limit_types[] = {oids::int8};
+constexpr oid of_session_types[] = {oids::text, oids::uuid};
 constexpr oid of_user_types[] = {oids::text, oids::text, oids::int8};
 } // namespace
 
@@ -80,6 +81,8 @@ const statement erase_step{"erase_step",
                            erase_step_types};
 const statement read_erasures{"read_erasures",
                               "SELECT tenant_id, session_id FROM erasures ORDER BY requested_at LIMIT $1", limit_types};
+const statement find_erasure{"find_erasure", "SELECT session_id FROM erasures WHERE tenant_id = $1 AND session_id = $2",
+                             of_session_types};
 
 const statement forget_participant{
     "forget_participant",

@@ -140,14 +140,14 @@ inline void kill_session(stepped_service& service, const session_key& session) {
   service.steps.run();
 }
 
-/// The service dies with all that it holds; another one begins on the same database.
-inline void crash(stepped_service& service, actors::directory_options options = {}) {
+/// The service dies with all that it holds; another one begins on the same database, and may know that it is dead.
+inline void crash(stepped_service& service, actors::directory_options options = {}, bool is_known_dead = true) {
   caf::anon_send_exit(service.directory, caf::exit_reason::kill);
   service.steps.run();
   options.now = service.steps.clock();
   options.budget = service.budget;
   options.writing.batch_timeout = options.writing.barrier_timeout = std::chrono::seconds{30};
-  options.owning.has_ended = [](const db::process_place&) { return true; };
+  options.owning.has_ended = [is_known_dead](const db::process_place&) { return is_known_dead; };
   service.directory = caf::actor_cast<directory_actor>(
       service.steps.system().spawn<actors::directory>(service.pool.spawn(service.steps.system()), std::move(options)));
   service.steps.run();

@@ -2,6 +2,7 @@
 #include "db/analytics_queries.hpp"
 #include "db/erasure.hpp"
 #include "db/ownership_queries.hpp"
+#include "db/replay_queries.hpp"
 #include "db/sweep_queries.hpp"
 #include "tests/db/session_store.hpp"
 
@@ -51,6 +52,7 @@ std::vector<unit> units_of_service() {
                           read_turns(some, 10, 10),
                           read_turn(some, turn_id::make()),
                           find_key(some.tenant, some.id, "append", "k"),
+                          find_stored_events(some.tenant, source.log, {}),
                           read_key_hashes(some, now, 10),
                           register_process(process_id::make(), {}),
                           read_processes(process_id::make()),
@@ -70,8 +72,13 @@ std::vector<unit> units_of_service() {
 }
 
 std::vector<unit> units_of_system() {
-  return {find_overdue(now, {}, 10), find_expired_before(now, {}, 10),   forget_keys(now, 10), forget_processes(now),
-          read_erasures(10),         erase_user_step(some.tenant, "ada")};
+  return {find_overdue(now, {}, 10),
+          find_expired_before(now, {}, 10),
+          forget_keys(now, 10),
+          forget_processes(now),
+          read_erasures(10),
+          find_erasure(some),
+          erase_user_step(some.tenant, "ada")};
 }
 
 /// The plan of a statement, as text, if it has one to show.

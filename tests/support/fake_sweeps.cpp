@@ -34,6 +34,10 @@ bool fake_tables::apply_sweep(std::string_view name, const db::statement_call& c
       begun.push_back({row.tenant, db::encode_uuid(id)});
     begun.resize(std::min(begun.size(), static_cast<std::size_t>(db::decode_int8(*call.parameters[0]))));
     answer = make_rows(begun, 2);
+  } else if (name == "find_erasure") {
+    const auto at = erasures.find(uuid_of(call.parameters[1]));
+    const bool is_begun = at != erasures.end() && at->second.tenant == call.parameters[0];
+    answer = make_rows(is_begun ? std::vector<columns>{{call.parameters[1]}} : std::vector<columns>{}, 1);
   } else if (name.starts_with("sum_sessions_")) {
     zeros(4);
   } else if (name.starts_with("sum_turns_")) {

@@ -28,6 +28,8 @@ bool fake_tables::apply_read(std::string_view name, const db::statement_call& ca
     answer = read_log(call, db::decode_bool(*call.parameters[7]));
   else if (name == "read_turns" || name == "read_turn")
     answer = read_turns(call, name == "read_turn");
+  else if (name == "find_stored_events")
+    answer = find_stored_events(call);
   else if (name == "find_key")
     answer = find_key(call);
   else if (name == "read_keys")
@@ -157,6 +159,21 @@ db::rows fake_tables::read_turns(const db::statement_call& call, bool by_id) {
     out.push_back(std::move(row));
   }
   return make_rows(out, 12);
+}
+
+db::rows fake_tables::find_stored_events(const db::statement_call& call) const {
+  const auto log = logs.find(uuid_of(call.parameters[1]));
+  const auto offsets = elements(call.parameters[2]), times = elements(call.parameters[3]),
+             turns = elements(call.parameters[4]), data = elements(call.parameters[5]);
+  std::vector<columns> found;
+  for (std::size_t i = 0; i < offsets.size() && log != logs.end(); ++i) {
+    const column turn = i < turns.size() ? turns[i] : std::nullopt;
+    for (const auto& entry : log->second)
+      if (entry.tenant == call.parameters[0] && entry.offset == db::decode_int8(*offsets[i]) &&
+          entry.rest[created_at] == times[i] && uuid_of(entry.rest[of_turn]) == uuid_of(turn) && entry.data == data[i])
+        found.push_back({db::encode_int8(static_cast<std::int64_t>(i) + 1)});
+  }
+  return make_rows(found, 1);
 }
 
 db::rows fake_tables::find_key(const db::statement_call& call) const {

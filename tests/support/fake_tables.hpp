@@ -158,6 +158,7 @@ private:
   db::rows read_session(const db::statement_call& call);
   db::rows read_log(const db::statement_call& call, bool newest_first) const;
   db::rows read_turns(const db::statement_call& call, bool by_id);
+  db::rows find_stored_events(const db::statement_call& call) const;
   db::rows find_key(const db::statement_call& call) const;
   db::rows read_keys(const db::statement_call& call) const;
   db::rows find_fork_point(const db::statement_call& call) const;
