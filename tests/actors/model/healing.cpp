@@ -70,6 +70,10 @@ void history::wake_all() {
       world_.service.steps.advance(1s, 250ms);
       answer = ask_now("make " + std::to_string(i) + " active again", request);
     }
+    if (!answer && is_gone(i)) { // its erasure was still on the way
+      check_gone(i);
+      continue;
+    }
     must(answer.has_value(), "session " + std::to_string(i) +
                                  " does not come back: " + (answer ? std::string() : answer.failure().message));
   }
