@@ -207,12 +207,12 @@ void journal_replayer::on_replayed(const session_ptr& each, const replayed& outc
   }
   outcome_.durable_already += outcome.durable_already;
   outcome_.written_again += outcome.written;
-  records unfitting, done;
+  records unfitting, settled;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto& not_fit = outcome.unfitting;
-    (std::find(not_fit.begin(), not_fit.end(), i) != not_fit.end() ? unfitting : done).push_back(all[i]);
+    (std::find(not_fit.begin(), not_fit.end(), i) != not_fit.end() ? unfitting : settled).push_back(all[i]);
   }
-  forget(done);
+  forget(settled);
   put_aside(each->key, unfitting,
             outcome.why.empty() ? "they do not continue the session" : "they cannot be written: " + outcome.why);
 }
