@@ -70,7 +70,8 @@ void history::wake_all() {
       world_.service.steps.advance(1s, 250ms);
       answer = ask_now("make " + std::to_string(i) + " active again", request);
     }
-    if (!answer && is_gone(i)) { // its erasure was still on the way
+    if (!answer && world_.sessions[i].erase_asked && answer.failure().code == error_code::not_found) {
+      run_until([this, i] { return is_gone(i); }, healing_quarters_max); // its erasure was still on the way
       check_gone(i);
       continue;
     }
@@ -206,6 +207,7 @@ void history::check_messages(std::size_t session, const lines& all) {
 /// Nobody finds it; and of its log there is only what forks show.
 void history::check_gone(std::size_t session) {
   const auto& of = world_.sessions[session];
+  must(is_gone(session), "nobody finds a session, and it is not erased");
   must(of.erase_asked, "a session is gone that nobody has erased");
   const auto answer = ask_now("get what is gone", get_session{of.key(), {}});
   must(!answer && answer.failure().code == error_code::not_found, "an erased session is found");
