@@ -2,11 +2,9 @@
 
 #include "actors/session_checks.hpp"
 #include "db/analytics_queries.hpp"
-#include "db/erasure.hpp"
 #include "db/session_queries.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 namespace colloquy::actors {
@@ -22,14 +20,6 @@ const db::db_failure ended{db::failure_kind::wait, "", "the catalog ended; ask a
 const error busy{error_code::overloaded, "too many requests of this kind are under way", 100ms};
 
 } // namespace
-
-struct catalog::user_erasure {
-  promise_of<erase_user> answer;
-  erase_user wanted;
-  erased sum;
-  std::deque<session_key> sessions{};
-  bool is_stuck = false; ///< nothing of the last page has gone
-};
 
 catalog::catalog(caf::actor_config& config, supervisor_actor supervisor, catalog_directory directory,
                  catalog_options options)
@@ -83,8 +73,8 @@ void catalog::ask_database(const tenant_id& tenant, db::unit query, const char* 
           });
 }
 
-template <class Request, class Then>
-void catalog::ask_directory(Request message, Then then) {
+template <class Request>
+void catalog::ask_directory(Request message, std::function<void(result<typename Request::reply>)> then) {
   using reply = result<typename Request::reply>;
   if (has_ended_)
     return then(reply(error{error_code::internal, ended.message, 100ms}));
@@ -100,6 +90,10 @@ void catalog::ask_directory(Request message, Then then) {
             then(reply(error{error_code::deadline_exceeded, "no answer within the time allowed", 1000ms}));
           });
 }
+
+template void catalog::ask_directory(erase_session, std::function<void(result<erased>)>);
+template void catalog::ask_directory(forget_user_everywhere, std::function<void(result<user_forgotten>)>);
+template void catalog::ask_directory(flush, std::function<void(result<flushed>)>);
 
 // --- making ----------------------------------------------------------------------------------------------------------
 
@@ -145,45 +139,48 @@ promise_of<open_session> catalog::open(open_session& request) {
     reply(answer,
           result<opened_session>(error{error_code::invalid_request, "an external_id is needed to open a session by"}));
   else
-    find(answer, std::make_shared<const create_session>(std::move(request.wanted)), finds_max);
+    find(answer, std::make_shared<const open_session>(std::move(request)), finds_max);
   return answer;
 }
 
-void catalog::find(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left) {
-  ask_database(wanted->tenant, db::find_session(wanted->tenant, *wanted->external_id), "find_session",
-               [this, answer, wanted, tries_left](const db::unit_outcome& outcome) mutable {
+void catalog::find(promise_of<open_session> answer, std::shared_ptr<const open_session> request, int tries_left) {
+  const auto& wanted = request->wanted;
+  ask_database(wanted.tenant, db::find_session(wanted.tenant, *wanted.external_id), "find_session",
+               [this, answer, request, tries_left](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_found(outcome);
                  if (!found)
                    return reply(answer, result<opened_session>(found.failure()));
                  if (*found)
-                   give(std::move(answer), {wanted->tenant, **found}, wanted, tries_left);
+                   give(std::move(answer), **found, request, tries_left);
                  else
-                   make(std::move(answer), wanted, tries_left);
+                   make(std::move(answer), request, tries_left);
                });
 }
 
-void catalog::make(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left) {
-  auto request = *wanted;
-  request.repeat.reset(); // its name is its key
-  ask_directory(make_session{std::move(request)},
-                [this, answer, wanted, tries_left](result<session_record> made) mutable {
+void catalog::make(promise_of<open_session> answer, std::shared_ptr<const open_session> request, int tries_left) {
+  auto wanted = request->wanted;
+  wanted.repeat.reset(); // its name is its key
+  ask_directory(make_session{std::move(wanted)},
+                [this, answer, request, tries_left](result<session_record> made) mutable {
                   if (made)
                     return reply(answer, result<opened_session>(opened_session{std::move(made).value(), true}));
                   if (made.failure().code == error_code::conflict && tries_left > 1)
-                    return find(std::move(answer), wanted, tries_left - 1);
+                    return find(std::move(answer), request, tries_left - 1);
                   reply(answer, result<opened_session>(made.failure()));
                 });
 }
 
-void catalog::give(promise_of<open_session> answer, const session_key& key,
-                   std::shared_ptr<const create_session> wanted, int tries_left) {
-  ask_directory(get_session{key}, [this, answer, wanted, tries_left](result<session_record> found) mutable {
-    if (found)
-      return reply(answer, result<opened_session>(opened_session{std::move(found).value(), false}));
-    if (found.failure().code == error_code::not_found) // just erased; its name is free behind that
-      return make(std::move(answer), wanted, tries_left);
-    reply(answer, result<opened_session>(found.failure()));
-  });
+void catalog::give(promise_of<open_session> answer, session_id id, std::shared_ptr<const open_session> request,
+                   int tries_left) {
+  ask_directory(get_session{{request->wanted.tenant, id}, request->as_user},
+                [this, answer, request, tries_left](result<session_record> found) mutable {
+                  if (found)
+                    return reply(answer, result<opened_session>(opened_session{std::move(found).value(), false}));
+                  // It was just erased, and its name is free behind that; or it is another user's, and stays taken.
+                  if (found.failure().code == error_code::not_found)
+                    return make(std::move(answer), request, tries_left);
+                  reply(answer, result<opened_session>(found.failure()));
+                });
 }
 
 // --- looking ---------------------------------------------------------------------------------------------------------
@@ -212,7 +209,10 @@ promise_of<list_sessions> catalog::list(list_sessions& request) {
 
 promise_of<get_analytics> catalog::analyse(get_analytics& request) {
   auto answer = make_response_promise<result<analytics>>();
-  if (request.from >= request.to || request.to - request.from > range_max) {
+  // Without a sign, because the difference of two times need not fit into one.
+  const auto range = static_cast<std::uint64_t>(request.to.time_since_epoch().count()) -
+                     static_cast<std::uint64_t>(request.from.time_since_epoch().count());
+  if (request.from >= request.to || range > static_cast<std::uint64_t>(timestamp::duration(range_max).count())) {
     reply(answer, result<analytics>(error{error_code::invalid_request, "from is " + to_rfc3339(request.from) +
                                                                            ", to is " + to_rfc3339(request.to) +
                                                                            "; from must be before to, by at most 366 "
@@ -226,76 +226,6 @@ promise_of<get_analytics> catalog::analyse(get_analytics& request) {
                  reply(answer, db::decode_analytics(wanted, outcome));
                });
   return answer;
-}
-
-// --- erasing a user --------------------------------------------------------------------------------------------------
-
-promise_of<erase_user> catalog::erase(erase_user& request) {
-  auto answer = make_response_promise<result<erased>>();
-  if (!is_storable_name(request.user_id)) {
-    reply(answer, result<erased>(error{error_code::invalid_request,
-                                       "user_id must be valid UTF-8 without NUL, 1 to 255 characters"}));
-    return answer;
-  }
-  erase_next(std::make_shared<user_erasure>(user_erasure{answer, std::move(request), {}}));
-  return answer;
-}
-
-/// A page of the user's sessions, erased one by one, then the next page, until there is none.
-void catalog::erase_next(std::shared_ptr<user_erasure> of) {
-  if (of->sessions.empty()) {
-    if (std::exchange(of->is_stuck, true))
-      return reply(of->answer,
-                   result<erased>(error{error_code::overloaded,
-                                        "sessions of the user are just being erased by somebody else", 1000ms}));
-    list_sessions wanted;
-    wanted.tenant = of->wanted.tenant;
-    wanted.user_id = of->wanted.user_id;
-    const auto now = options_.now();
-    auto query = db::list_sessions_page(wanted, now);
-    if (!query)
-      return reply(of->answer, result<erased>(query.failure()));
-    return ask_database(wanted.tenant, std::move(query).value(), "list_sessions",
-                        [this, of, wanted, now](const db::unit_outcome& outcome) {
-                          auto page = db::decode_session_page(wanted, now, outcome);
-                          if (!page)
-                            return reply(of->answer, result<erased>(page.failure()));
-                          if (page->sessions.empty())
-                            return erase_rest(of);
-                          for (const auto& record : page->sessions)
-                            of->sessions.push_back(record.key);
-                          erase_next(of);
-                        });
-  }
-  const auto key = of->sessions.front();
-  of->sessions.pop_front();
-  ask_directory(erase_session{key}, [this, of](result<erased> gone) {
-    if (!gone && gone.failure().code != error_code::not_found) // somebody else erases it
-      return reply(of->answer, result<erased>(gone.failure()));
-    if (gone) {
-      of->is_stuck = false;
-      of->sum.sessions += gone->sessions;
-      of->sum.events += gone->events;
-      of->sum.turns += gone->turns;
-      of->sum.idempotency_keys += gone->idempotency_keys;
-      of->sum.participants += gone->participants;
-      of->sum.events_kept_for_forks += gone->events_kept_for_forks;
-    }
-    erase_next(of);
-  });
-}
-
-void catalog::erase_rest(std::shared_ptr<user_erasure> of) {
-  ask_database(of->wanted.tenant, db::erase_user_step(of->wanted.tenant, of->wanted.user_id), "erase_user",
-               [this, of](const db::unit_outcome& outcome) {
-                 auto changed = db::decode_user_step(outcome);
-                 if (!changed)
-                   return reply(of->answer, result<erased>(changed.failure()));
-                 of->sum.participants += changed->participants;
-                 if (changed->participants > 0 || changed->events > 0)
-                   return erase_rest(of);
-                 reply(of->answer, result<erased>(of->sum));
-               });
 }
 
 } // namespace colloquy::actors

@@ -8,7 +8,8 @@
 //   list_sessions  -> session_page
 //   get_analytics  -> analytics
 //   erase_user     -> erased
-//       one session after the other, each by its own actor, then what is left
+//       one session after the other, each by its own actor, then what is left. What cannot be erased now keeps nothing
+//       else: at the end the answer is the first such error, and tells how many are left
 // Ordering: none between requests. Races: two that make the same session end in a unique index; the loser looks again.
 // State it owns: requests under way, a bounded number.
 // Death: what was under way is answered internal; the directory starts another one.
@@ -37,13 +38,24 @@ struct make_session {
   create_session wanted;
 };
 
+/// Catalog to directory: this user is being erased. Answered when every session of the tenant that is in memory has
+/// forgotten who that is.
+struct forget_user_everywhere {
+  using reply = user_forgotten;
+  tenant_id tenant;
+  std::string user_id;
+};
+
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::forget_user_everywhere)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::user_forgotten>)
 
 namespace colloquy::actors {
 
-using catalog_directory = caf::typed_actor<answers<get_session>, answers<erase_session>, answers<make_session>>;
+using catalog_directory = caf::typed_actor<answers<get_session>, answers<erase_session>, answers<make_session>,
+                                           answers<forget_user_everywhere>, answers<flush>>;
 
 using catalog_actor = caf::typed_actor<answers<create_session>, answers<open_session>, answers<list_sessions>,
                                        answers<get_analytics>, answers<erase_user>>;
@@ -66,21 +78,27 @@ private:
   promise_of<create_session> create(create_session& request);
   void look_up(promise_of<create_session> answer, std::shared_ptr<const create_session> wanted, bool is_last_try);
   promise_of<open_session> open(open_session& request);
-  void find(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left);
-  void make(promise_of<open_session> answer, std::shared_ptr<const create_session> wanted, int tries_left);
-  void give(promise_of<open_session> answer, const session_key& key, std::shared_ptr<const create_session> wanted,
+  void find(promise_of<open_session> answer, std::shared_ptr<const open_session> request, int tries_left);
+  void make(promise_of<open_session> answer, std::shared_ptr<const open_session> request, int tries_left);
+  void give(promise_of<open_session> answer, session_id id, std::shared_ptr<const open_session> request,
             int tries_left);
   promise_of<list_sessions> list(list_sessions& request);
   promise_of<get_analytics> analyse(get_analytics& request);
   promise_of<erase_user> erase(erase_user& request);
+
+  // catalog_erasing.cpp
+  void erase_all_again(std::shared_ptr<user_erasure> of);
+  void erase_page(std::shared_ptr<user_erasure> of);
   void erase_next(std::shared_ptr<user_erasure> of);
-  void erase_rest(std::shared_ptr<user_erasure> of);
+  void forget_in_memory(std::shared_ptr<user_erasure> of);
+  void forget_in_database(std::shared_ptr<user_erasure> of, bool found_any);
+  void answer_erasure(user_erasure& of, bool is_unsure);
 
   void ask_database(const tenant_id& tenant, db::unit query, const char* purpose,
                     std::function<void(const db::unit_outcome&)> then);
   std::uint64_t at_end(std::function<void()> say);
-  template <class Request, class Then>
-  void ask_directory(Request message, Then then);
+  template <class Request>
+  void ask_directory(Request message, std::function<void(result<typename Request::reply>)> then);
 
   supervisor_actor supervisor_;
   catalog_directory directory_;

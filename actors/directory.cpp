@@ -18,7 +18,6 @@ constexpr int id_tries_max = 50'000;
 
 const error full_error{error_code::overloaded, "too many sessions are in memory; see sessions_resident_max",
                        full_retry};
-const error shutting_down{error_code::database_unavailable, "the service is shutting down"};
 
 } // namespace
 
@@ -70,6 +69,7 @@ directory::behavior_type directory::make_behavior() {
             const auto tenant = request.wanted.key.tenant;
             return start_new(tenant, std::move(request));
           },
+          [this](const run_erasure& request) { return delegate(sweeper_, request); },
           [this](const writer_ready& ready) {
             if (ready.writer == writer_)
               on_writer_ready();
@@ -91,6 +91,7 @@ directory::behavior_type directory::make_behavior() {
           [this](await_ownership) { return tell_ownership(); },
           [this](const give_up& request) { return delegate(ownership_, request); },
           [this](close_directory) { return close(); },
+          [this](const forget_user_everywhere& request) { return forget(request); },
           [this](report_undurable) { return collect_undurable(); },
           [this](directory_tick) { on_tick(); }};
 }
@@ -208,7 +209,7 @@ directory::resident* directory::find(const session_key& key) {
   const auto tenant = tenants_.find(key.tenant);
   if (tenant == tenants_.end())
     return nullptr;
-  const auto at = residents_.find({&*tenant, key.id});
+  const auto at = residents_.find({&tenant->first, key.id});
   return at == residents_.end() ? nullptr : &at->second;
 }
 
@@ -225,12 +226,15 @@ result<directory::resident*> directory::find_or_wake(const session_key& key) {
 }
 
 directory::resident* directory::start_session(const session_key& key, session::origin from) {
-  const resident_key at{&*tenants_.insert(key.tenant).first, key.id};
+  auto& [tenant, budget] = *tenants_.try_emplace(key.tenant).first;
+  if (!budget)
+    budget = std::make_shared<byte_budget>(options_.tenant_undurable_bytes_max);
+  const resident_key at{&tenant, key.id};
   auto [place, is_new] = residents_.try_emplace(at);
   auto& entry = place->second;
   if (!is_new)
     unlink(entry);
-  entry.actor = caf::actor_cast<session_actor>(spawn<session>(key, from, writer_, environment_));
+  entry.actor = caf::actor_cast<session_actor>(spawn<session>(key, from, writer_, environment_, budget));
   entry.key = &place->first;
   entry.state = residence::awake;
   entry.held.reset();

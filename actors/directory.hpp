@@ -7,12 +7,12 @@
 //   open_session, list_sessions, get_analytics, erase_user   handed to the catalog
 //   flush         answered when everything accepted before is durable (of all sessions, whichever were asked for)
 //   get_health    figures, at once but for what ownership, writer and journal know
-// and from its own: session_finished, session_ended and make_fork from sessions; writer_ready and writer_fenced from
-// the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the sweeper; make_session
-// from the catalog; replay_session and journal_replayed from who replays a journal, before which nothing is swept: what
-// the sweeper writes would be in the way of what was accepted. Ordering: requests for one session reach it in the order
-// in which they came here. Ownership: only sessions of shards that this process owns are woken; others are not_owner.
-// When another process has
+// and from its own: session_finished, session_ended, make_fork and run_erasure from sessions; writer_ready and
+// writer_fenced from the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the
+// sweeper; make_session and forget_user_everywhere from the catalog; replay_session and journal_replayed from who
+// replays a journal, before which nothing is swept: what the sweeper writes would be in the way of what was accepted.
+// Ordering: requests for one session reach it in the order in which they came here. Ownership: only sessions of shards
+// that this process owns are woken; others are not_owner. When another process has
 //   taken over, every session here is told so, the writer ends, and all begins anew under another process id.
 // Waking: a session is woken once, whoever asks; requests that come while it falls asleep are held (a bounded number)
 //   and go to its next incarnation. A session that died is woken only behind a barrier of a writer that has settled,
@@ -37,7 +37,7 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace colloquy::actors {
@@ -91,6 +91,7 @@ struct directory_options {
   wall_clock now = system_time;
   std::shared_ptr<byte_budget> budget;
   std::size_t session_undurable_bytes_max = std::size_t{32} << 20;
+  std::size_t tenant_undurable_bytes_max = std::size_t{128} << 20;
   std::size_t sessions_resident_max = 1'000'000;
   std::size_t tail_bytes_max = std::size_t{256} << 20;
   std::size_t turns_queued_max = 64;
@@ -106,9 +107,10 @@ struct directory_options {
 
 using directory_internal =
     directory_actor::extend<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>, answers<make_fork>,
-                            caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>, caf::reacts_to<shards_owned>,
-                            caf::reacts_to<ownership_lost>, answers<expire_resident>, answers<make_session>,
-                            answers<replay_session>, caf::reacts_to<journal_replayed>, answers<await_ownership>,
+                            answers<run_erasure>, caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>,
+                            caf::reacts_to<shards_owned>, caf::reacts_to<ownership_lost>, answers<expire_resident>,
+                            answers<make_session>, answers<replay_session>, caf::reacts_to<journal_replayed>,
+                            answers<forget_user_everywhere>, answers<await_ownership>,
                             caf::replies_to<give_up>::with<result<given_up>>, answers<close_directory>,
                             answers<report_undurable>, caf::reacts_to<directory_tick>>;
 
@@ -182,7 +184,8 @@ private:
   void on_sleep_answer(const session_key& key, caf::actor_id of, sleep_answer answer);
   void on_session_ended(const session_ended& ended);
   void drain(resident& entry);
-  void await_writes_of(const session_key& key);
+  void await_writes_of(const session_key& key, caf::actor_id of);
+  void end_draining(const session_key& key, caf::actor_id of);
   void drain_further();
   void refuse_held_too_long(time_point now);
   void end_residence(const session_key& key);
@@ -212,7 +215,10 @@ private:
   void begin_sweeping();
   promise_of<await_ownership> tell_ownership();
   promise_of<report_undurable> collect_undurable();
+  template <class Request, class Answer, class Pick>
+  promise_of<Request> tell_sessions(const session_call& call, typename Request::reply answer, Pick is_meant);
   promise_of<close_directory> close();
+  promise_of<forget_user_everywhere> forget(const forget_user_everywhere& request);
 
   supervisor_actor supervisor_;
   const directory_options options_;
@@ -225,7 +231,7 @@ private:
   catalog_actor catalog_;
   sweeper_actor sweeper_;
   ownership_actor ownership_;
-  std::unordered_set<tenant_id> tenants_;
+  std::unordered_map<tenant_id, std::shared_ptr<byte_budget>> tenants_; // and what of theirs may be undurable
   resident_map residents_;
   resident* oldest_ = nullptr;
   resident* newest_ = nullptr;
@@ -235,7 +241,9 @@ private:
   bool writer_settled_ = false; // it is ready and every session has sent again
   std::size_t resends_under_way_ = 0;
   std::vector<waiting_flush> flushes_; // until the writer is settled
-  std::vector<session_key> draining_;  // those that wait for a settled writer, or to ask it once more
+  // Those that wait for a settled writer, or to ask it once more; with the actor that died, as another may live by
+  // then.
+  std::vector<std::pair<session_key, caf::actor_id>> draining_;
   std::vector<promise_of<await_ownership>> awaiting_ownership_;
 };
 

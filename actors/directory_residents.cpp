@@ -54,7 +54,7 @@ void directory::on_sleep_answer(const session_key& key, caf::actor_id of, sleep_
   entry->state = residence::awake;
   auto held = std::move(entry->held);
   for (auto& each : held->requests)
-    each(entry);
+    each(is_closed_ ? result<resident*>(shutting_down) : entry);
 }
 
 void directory::on_session_ended(const session_ended& ended) {
@@ -72,35 +72,44 @@ void directory::drain(resident& entry) {
     entry.held = std::make_unique<holding>();
   entry.held->until = clock().now() + options_.request_timeout;
   touch(entry); // nobody can ask it to make room
-  await_writes_of(entry.key->full());
+  await_writes_of(entry.key->full(), entry.actor.id());
 }
 
-void directory::await_writes_of(const session_key& key) {
+void directory::await_writes_of(const session_key& key, caf::actor_id of) {
   // Without the barrier the next incarnation could find less in the log than there will be, and give out offsets twice.
   // Until a new writer has settled, a batch of its predecessor may still commit.
-  if (!writer_settled_)
-    return draining_.push_back(key);
+  if (!writer_settled_) {
+    draining_.emplace_back(key, of);
+    return;
+  }
   request(writer_, options_.request_timeout + 1s, barrier{})
       .then(
-          [this, key](const result<barrier_passed>& passed) {
+          [this, key, of](const result<barrier_passed>& passed) {
             if (passed)
-              end_residence(key);
+              end_draining(key, of);
             else
-              draining_.push_back(key);
+              draining_.emplace_back(key, of);
           },
-          [this, key](const caf::error&) { draining_.push_back(key); });
+          [this, key, of](const caf::error&) { draining_.emplace_back(key, of); });
+}
+
+/// Unless it is over already, all sessions of this process having been lost, and another actor is there.
+void directory::end_draining(const session_key& key, caf::actor_id of) {
+  const auto* entry = find(key);
+  if (entry && entry->state == residence::draining && entry->actor.id() == of)
+    end_residence(key);
 }
 
 void directory::drain_further() {
   if (writer_settled_)
-    for (const auto& key : std::exchange(draining_, {}))
-      await_writes_of(key);
+    for (const auto& [key, of] : std::exchange(draining_, {}))
+      await_writes_of(key, of);
 }
 
 void directory::refuse_held_too_long(time_point now) {
-  for (const auto& key : draining_) {
+  for (const auto& [key, of] : draining_) {
     auto* entry = find(key);
-    if (!entry || !entry->held || entry->held->until > now)
+    if (!entry || entry->state != residence::draining || !entry->held || entry->held->until > now)
       continue;
     entry->held->until = now + options_.request_timeout;
     for (auto& held : std::exchange(entry->held->requests, {}))
@@ -118,7 +127,7 @@ void directory::end_residence(const session_key& key) {
   residents_.erase(resident_key(*entry->key));
   if (!held || held->requests.empty())
     return;
-  auto next = find_or_wake(key);
+  auto next = is_closed_ ? result<resident*>(shutting_down) : find_or_wake(key);
   for (auto& request : held->requests)
     request(next);
 }

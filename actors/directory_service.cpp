@@ -57,11 +57,6 @@ void directory::on_down(const caf::down_msg& down) {
   if (sweeper_ && down.source == sweeper_.address()) {
     spdlog::error("the sweeper ended; another one takes over");
     start_sweeper();
-    if (environment_) { // those who wake from now on ask the new one
-      auto next = std::make_shared<session_environment>(*environment_);
-      next->sweeper = sweeper_;
-      environment_ = std::move(next);
-    }
     if (sweeps_)
       send(sweeper_, last_owned_);
     return;
@@ -122,7 +117,6 @@ void directory::begin_anew(process_id process) {
   made->count_tokens = options_.count_tokens;
   made->supervisor = supervisor_;
   made->owner = caf::actor_cast<session_owner>(this);
-  made->sweeper = sweeper_;
   made->journal = options_.journal;
   environment_ = std::move(made);
   if (options_.journal)
@@ -231,26 +225,43 @@ void directory::expire_flushes(time_point now) {
   });
 }
 
-/// A turn that began behind the last flush could be lost after it was answered.
-promise_of<close_directory> directory::close() {
-  struct closing {
-    promise_of<close_directory> answer;
+/// Answered when all of them have answered, or will not.
+template <class Request, class Answer, class Pick>
+promise_of<Request> directory::tell_sessions(const session_call& call, typename Request::reply answer, Pick is_meant) {
+  struct telling {
+    promise_of<Request> promise;
+    typename Request::reply answer;
     std::size_t missing = 1;
     void one_less() {
       if (--missing == 0)
-        answer.deliver(result<directory_closed>(directory_closed{}));
+        reply(promise, result<typename Request::reply>(answer));
     }
   };
-  is_closed_ = true;
-  auto all = std::make_shared<closing>(closing{make_response_promise<result<directory_closed>>()});
+  auto all =
+      std::make_shared<telling>(telling{make_response_promise<result<typename Request::reply>>(), std::move(answer)});
   for (auto& [key, entry] : residents_) {
+    if (!is_meant(key))
+      continue;
     ++all->missing;
-    request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, session_call{begin_no_turn{}})
-        .then([all](turns_closed) { all->one_less(); }, [all](const caf::error&) { all->one_less(); });
+    request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, call)
+        .then([all](const Answer&) { all->one_less(); }, [all](const caf::error&) { all->one_less(); });
   }
-  auto answer = all->answer;
+  auto promise = all->promise;
   all->one_less();
-  return answer;
+  return promise;
+}
+
+/// What is accepted behind the last flush could be lost after it was answered.
+promise_of<close_directory> directory::close() {
+  is_closed_ = true;
+  return tell_sessions<close_directory, session_closed>(session_call{close_session{}}, {},
+                                                        [](const resident_key&) { return true; });
+}
+
+promise_of<forget_user_everywhere> directory::forget(const forget_user_everywhere& request) {
+  return tell_sessions<forget_user_everywhere, user_forgotten>(
+      session_call{forget_user{request.user_id}}, {},
+      [&](const resident_key& key) { return *key.tenant == request.tenant; });
 }
 
 promise_of<report_undurable> directory::collect_undurable() {

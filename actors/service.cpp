@@ -81,6 +81,7 @@ directory_options make_directory_options(const config::settings& settings, std::
   options.budget = std::move(budget);
   options.journal = std::move(journal);
   options.session_undurable_bytes_max = settings.session_undurable_bytes_max;
+  options.tenant_undurable_bytes_max = settings.tenant_undurable_bytes_max;
   options.sessions_resident_max =
       std::min(settings.sessions_resident_max, settings.resident_bytes_max / session_resident_bytes);
   options.tail_bytes_max = settings.tail_cache_bytes_max;

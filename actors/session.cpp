@@ -13,17 +13,17 @@ namespace {
 using namespace std::chrono_literals;
 
 const error no_such_session{error_code::not_found, "no such session"};
-const error shutting_down{error_code::database_unavailable, "the service is shutting down", 1000ms};
 const error disowned{error_code::not_owner, "another process owns this session", 1000ms};
 
 } // namespace
 
 session::session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
-                 std::shared_ptr<const session_environment> environment)
+                 std::shared_ptr<const session_environment> environment, std::shared_ptr<byte_budget> of_tenant)
   : session_actor::base(config)
   , key_(std::move(key))
   , writer_(std::move(writer))
   , environment_(std::move(environment))
+  , tenant_budget_(std::move(of_tenant))
   , phase_(from == origin::stored ? phase::waking : phase::making) {
   set_down_handler([this](caf::down_msg& down) { on_down(down); });
   set_exit_handler([this](caf::exit_msg& told) {
@@ -116,6 +116,8 @@ void session::serve_now(promise_of<Request>& answer, Request& request, const caf
                               std::is_same_v<Request, subscribe_events>;
   const auto needed = is_owners ? access::owns : is_reading ? access::reads : access::writes;
   auto problem = why_not(needed, request.as_user);
+  if (!problem && is_closing_ && !is_reading)
+    problem = shutting_down;
   if (!problem && is_overdue() && !std::is_same_v<Request, erase_session>)
     problem = error{error_code::session_expired, "the session has expired"};
   if (problem)
@@ -181,8 +183,7 @@ void session::fail(error why) {
   answer_waiters(doing_->durable_waiters, last_number_, failure_.get());
   answer_waiters(doing_->journaled_waiters, last_number_, failure_.get());
   refuse_queue(*failure_);
-  for (auto& reader : std::exchange(doing_->readers, {}))
-    reply(reader.answer, result<event_page>(*failure_));
+  refuse_readers(*failure_);
   end_all_listening(*failure_);
   learns_keys_ = false;
   run_waiting();
@@ -245,9 +246,30 @@ void session::take(session_tick&) {
   if (phase_ == phase::awake)
     check_turns(now);
   if (is_busy())
-    schedule_tick(now + std::min<std::chrono::milliseconds>(tick_max, 250ms));
+    schedule_tick(next_due(now));
   else
     fold();
+}
+
+/// When something's time is up; at the latest after tick_max.
+session::time_point session::next_due(time_point now) const {
+  auto due = now + tick_max;
+  if (turn_runs() && known_->last_turn->lease_expires_at)
+    due = std::min(due, now + std::max<std::chrono::microseconds>(
+                                  *known_->last_turn->lease_expires_at - environment_->now(), 0us));
+  if (!doing_)
+    return due;
+  const auto consider = [&due](const auto& all) {
+    for (const auto& each : all)
+      due = std::min(due, each.deadline);
+  };
+  if (doing_->making)
+    due = std::min(due, doing_->making->deadline);
+  consider(doing_->durable_waiters);
+  consider(doing_->journaled_waiters);
+  consider(doing_->turn_queue);
+  consider(doing_->readers);
+  return due;
 }
 
 void session::monitor_once(const caf::actor_addr& who) {

@@ -45,8 +45,9 @@ class session : public session_actor::base {
 public:
   enum class origin { to_be_made, stored };
 
+  /// `of_tenant`: the tenant's own part of the budget.
   session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
-          std::shared_ptr<const session_environment> environment);
+          std::shared_ptr<const session_environment> environment, std::shared_ptr<byte_budget> of_tenant);
 
   behavior_type make_behavior() override;
   void on_exit() override;
@@ -75,7 +76,8 @@ private:
   void take(resend_undurable& request);
   void take(replay_writes& request);
   void take(tell_undurable&);
-  void take(begin_no_turn&);
+  void take(close_session&);
+  void take(forget_user& request);
   void take(session_tick&);
   template <class Request>
   void serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker);
@@ -95,11 +97,15 @@ private:
   void fail(error why);
   void run_waiting();
   void schedule_tick(time_point due);
+  time_point next_due(time_point now) const;
   void monitor_once(const caf::actor_addr& who);
   void on_down(const caf::down_msg& down);
 
   // session_writes.cpp: what is written, and what becomes of it
   std::optional<error> why_not_writable() const;
+  result<std::shared_ptr<const byte_reservation>>
+  reserve(std::size_t bytes, const std::shared_ptr<const byte_reservation>& given = nullptr) const;
+  std::shared_ptr<const byte_reservation> reserve_if_possible(std::size_t bytes) const;
   result<std::shared_ptr<const byte_reservation>> admit(const std::vector<event_input>& events,
                                                         const std::shared_ptr<const byte_reservation>& given,
                                                         std::size_t own_bytes) const;
@@ -119,6 +125,7 @@ private:
   void expire_waiters(std::deque<write_waiter>& waiters, time_point now);
   void serve(promise_of<append_events>& answer, append_events& request, const caf::actor_addr& asker);
   void append(promise_of<append_events>& answer, append_events& request);
+  void answer_append(promise_of<append_events> answer, const appended& reached, std::uint64_t number);
 
   // session_repeats.cpp: requests that come again
   using recalled = result<std::optional<db::remembered_key>>; // nothing: it is new
@@ -156,11 +163,13 @@ private:
   std::uint64_t write_end(draft draft, turn_status how, const std::optional<token_usage>& usage,
                           const std::string& reason);
   bool leave_queue(turn_id turn, const error& why);
+  void remember_cancelled(const turn_record& waited);
+  const turn_record* find_cancelled(turn_id turn) const;
   void refuse_queue(const error& why);
   void end_if_overdue();
   void check_turns(time_point now);
   const db::turn_row* undurable_turn(turn_id turn) const;
-  std::vector<turn_record> waiting_turns() const;
+  std::vector<turn_record> waiting_turns(std::int64_t before) const;
   void forget_deltas();
 
   // session_reads.cpp: what there is
@@ -192,6 +201,7 @@ private:
   db::log_source source() const;
   void read_or_wait(waiting_reader reader);
   void answer_readers();
+  void refuse_readers(const error& why);
 
   // session_subscriptions.cpp: who listens
   void serve(promise_of<subscribe_events>& answer, subscribe_events& request, const caf::actor_addr&);
@@ -229,6 +239,7 @@ private:
   void serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&);
   void serve(promise_of<erase_session>& answer, erase_session& request, const caf::actor_addr&);
   bool is_overdue() const;
+  void revoke(const std::string& user);
   void fork_once(promise_of<fork_session> answer, fork_session request, bool is_last_try);
   void fork(promise_of<fork_session> answer, fork_session request, bool is_last_try);
   void fork_from(const db::log_parent& parent, promise_of<fork_session> answer, fork_session request, bool is_last_try);
@@ -241,6 +252,7 @@ private:
   const session_key key_;
   writer_actor writer_;
   std::shared_ptr<const session_environment> environment_;
+  std::shared_ptr<byte_budget> tenant_budget_;
   phase phase_;
   std::uint64_t last_number_ = 0;
   subscription_id last_subscription_ = 0;
@@ -249,8 +261,8 @@ private:
   std::unique_ptr<session_activity> doing_; // null while there is nothing to do
   std::unique_ptr<error> failure_;
   time_point ticks_at_ = time_point::max();
-  bool begins_no_turn_ = false; // the service ends
-  bool learns_keys_ = false;    // requests wait meanwhile, so that they stay in order
+  bool is_closing_ = false;  // the service ends: nothing more is written
+  bool learns_keys_ = false; // requests wait meanwhile, so that they stay in order
 
   session_activity& doing();
   void unfold();

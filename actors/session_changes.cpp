@@ -3,6 +3,7 @@
 
 #include "actors/session_checks.hpp"
 #include "actors/session_status.hpp"
+#include "actors/session_turns.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -29,9 +30,9 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
                                                         ", not " + std::to_string(*request.expected_version)});
   const auto bytes = status_event_bytes + (request.metadata ? request.metadata->size() : 0) +
                      (request.title ? request.title->size() : 0);
-  auto reservation = byte_reservation::take(environment_->budget, bytes);
+  auto reservation = reserve(bytes);
   if (!reservation)
-    return refuse({error_code::overloaded, "too much is accepted and not yet durable", 20ms});
+    return refuse(reservation.failure());
 
   const bool changes_status = request.status && *request.status != record.status;
   if (changes_status && *request.status != session_status::active)
@@ -47,7 +48,7 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
   }
   ++record.version;
   record.updated_at = environment_->now();
-  auto writing = new_draft(std::move(reservation));
+  auto writing = new_draft(std::move(reservation).value());
   if (changes_status) {
     log_about(spdlog::level::debug, subject(), "from {} to {}", to_string(record.status), to_string(*request.status));
     record.status = *request.status;
@@ -87,16 +88,17 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
   if (request.role && !is_there && all.size() >= limits::participants_max)
     return refuse({error_code::invalid_request,
                    "more than " + std::to_string(limits::participants_max) + " participants of one session"});
-  auto reservation = byte_reservation::take(environment_->budget, limits::event_overhead_bytes);
+  auto reservation = reserve(limits::event_overhead_bytes);
   if (!reservation)
-    return refuse({error_code::overloaded, "too much is accepted and not yet durable", 20ms});
+    return refuse(reservation.failure());
   if (request.role && is_there)
     at->role = *request.role;
   else if (request.role)
     all.insert(at, {request.user_id, *request.role});
   else if (is_there)
     all.erase(at);
-  auto writing = new_draft(std::move(reservation));
+  revoke(request.user_id);
+  auto writing = new_draft(std::move(reservation).value());
   writing.write->participants.push_back({request.user_id, request.role});
   writing.write->bytes = limits::event_overhead_bytes;
   when_durable(
@@ -106,6 +108,48 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
                               : result<participant_list>(participant_list{known_->participants}));
       },
       not_in_time);
+}
+
+/// Ends what the user has begun and may not do any more.
+void session::revoke(const std::string& user) {
+  if (!doing_)
+    return;
+  const auto is_theirs = [&user](const std::optional<std::string>& as_user) { return as_user == user; };
+  if (auto problem = why_not(access::reads, user)) {
+    std::vector<subscription_id> theirs;
+    for (const auto& [id, to] : doing_->listeners)
+      if (is_theirs(to.as_user))
+        theirs.push_back(id);
+    for (const auto id : theirs)
+      end_listening(id, *problem);
+    std::erase_if(doing_->readers, [&](const waiting_reader& each) {
+      if (is_theirs(each.request.as_user))
+        reply(each.answer, result<event_page>(*problem));
+      return is_theirs(each.request.as_user);
+    });
+  }
+  if (auto problem = why_not(access::writes, user)) {
+    std::erase_if(doing_->turn_queue, [&](waiting_turn& each) {
+      if (is_theirs(each.request.as_user))
+        answer_all(each, result<granted_turn>(*problem));
+      return is_theirs(each.request.as_user);
+    });
+    if (doing_->granting && is_theirs(doing_->granting->whose.request.as_user) &&
+        !std::exchange(doing_->granting->is_let_go, true))
+      answer_all(doing_->granting->whose, result<granted_turn>(*problem));
+  }
+}
+
+void session::take(forget_user& request) {
+  auto answer = make_response_promise<user_forgotten>();
+  if (phase_ == phase::awake && request.user_id != known_->record.user_id) {
+    std::erase_if(known_->participants, [&](const participant& each) { return each.user_id == request.user_id; });
+    revoke(request.user_id);
+    environment_->tails->forget(known_->record.log);
+    if (doing_)
+      doing_->first_message.reset();
+  }
+  answer.deliver(user_forgotten{});
 }
 
 // --- forking ---------------------------------------------------------------------------------------------------------
@@ -210,12 +254,13 @@ void session::expire() {
   end_running(turn_status::cancelled, /*starts_next=*/false);
   log_about(spdlog::level::debug, subject(), "expired");
   known_->record.status = session_status::expired;
-  auto writing = new_draft(byte_reservation::take(environment_->budget, status_event_bytes));
+  auto writing = new_draft(reserve_if_possible(status_event_bytes));
   add_status(writing, session_status_json(session_status::expired), turn_id{});
   writing.write->changed = std::make_shared<const session_record>(known_->record);
   send_draft(std::move(writing));
   const error expired{error_code::session_expired, "the session has expired"};
   refuse_queue(expired);
+  refuse_readers(expired);
   end_all_listening(expired);
 }
 
@@ -230,8 +275,7 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
   if (auto granting = std::exchange(doing_->granting, std::nullopt))
     doing_->turn_queue.push_front(std::move(granting->whose));
   refuse_queue(gone);
-  for (auto& reader : std::exchange(doing_->readers, {}))
-    reply(reader.answer, result<event_page>(gone));
+  refuse_readers(gone);
   end_all_listening(gone);
   environment_->tails->forget(known_->record.log);
 
@@ -269,7 +313,7 @@ void session::carry_out_erasure(promise_of<erase_session> answer) {
     finish({error_code::not_found, "no such session"});
   };
   const auto run = [this, over]() {
-    request(environment_->sweeper, environment_->request_timeout + pool_answer_margin, run_erasure{key_})
+    request(environment_->owner, environment_->request_timeout + pool_answer_margin, run_erasure{key_})
         .then([over](result<erased>& outcome) { over(std::move(outcome)); },
               [over](const caf::error&) {
                 over(error{error_code::deadline_exceeded, "the erasure takes longer; it goes on", 1000ms});

@@ -119,6 +119,20 @@ std::optional<error> check_event(const event_input& input) {
                         std::all_of(input.tool_call_ids.begin(), input.tool_call_ids.end(), is_storable_text);
   if (!storable)
     return error{error_code::invalid_request, "an event's text must be valid UTF-8 without NUL"};
+  for (const auto& [field, text] : {std::pair{"author", &input.author},
+                                    {"source", &input.source},
+                                    {"trace_id", &input.trace_id},
+                                    {"tool_call_id", &input.tool_call_id}})
+    if (text->size() > event_field_bytes_max)
+      return error{error_code::payload_too_large, std::string(field) + " has " + std::to_string(text->size()) +
+                                                      " bytes; at most " + std::to_string(event_field_bytes_max) +
+                                                      " are allowed"};
+  if (input.tool_call_ids.size() > tool_calls_max ||
+      std::any_of(input.tool_call_ids.begin(), input.tool_call_ids.end(),
+                  [](const std::string& id) { return id.size() > event_field_bytes_max; }))
+    return error{error_code::payload_too_large, "a message makes at most " + std::to_string(tool_calls_max) +
+                                                    " tool calls, each with an id of at most " +
+                                                    std::to_string(event_field_bytes_max) + " bytes"};
   if (input.tokens && *input.tokens < 0)
     return error{error_code::invalid_request, "tokens is " + std::to_string(*input.tokens) + "; 0 or more is allowed"};
   if ((input.kind == event_kind::message) != (input.role != message_role::none))

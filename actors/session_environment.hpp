@@ -3,7 +3,6 @@
 
 #include "actors/journal_interface.hpp"
 #include "actors/session_interface.hpp"
-#include "actors/sweeper_interface.hpp"
 #include "actors/tail_cache.hpp"
 #include "messages/byte_budget.hpp"
 #include "messages/clock.hpp"
@@ -33,7 +32,6 @@ struct session_environment {
   tokenizer count_tokens{}; ///< none: the estimate of history_window.hpp
   supervisor_actor supervisor;
   session_owner owner;
-  sweeper_actor sweeper;   ///< carries out erasures
   journal_actor journal{}; ///< null: none
 };
 

@@ -13,6 +13,7 @@
 #include <caf/typed_actor.hpp>
 #include <caf/typed_response_promise.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,9 @@
 #include <vector>
 
 namespace colloquy::actors {
+
+inline const error shutting_down{error_code::database_unavailable, "the service is shutting down",
+                                 std::chrono::milliseconds{1000}};
 
 template <class Request>
 using promise_of = caf::typed_response_promise<result<typename Request::reply>>;
@@ -82,10 +86,26 @@ struct undurable_left {
   std::size_t events = 0;
 };
 
-/// Directory to session: begin no turn any more; those who wait for one are told that the service ends. Answered with
-/// turns_closed.
-struct begin_no_turn {};
-struct turns_closed {};
+/// Session to directory, which passes it on to the sweeper: my last write, which hides me, is durable; take away what
+/// is left of me. Answered when all is gone. Errors: deadline_exceeded, overloaded (in both cases it goes on, or will),
+/// not_found (there is nothing to erase), internal (the database refuses; it is tried again from time to time).
+struct run_erasure {
+  using reply = erased;
+  session_key session;
+  std::optional<pool_time> deadline{}; ///< none: sweeper_options::request_timeout from now
+};
+
+/// Directory to session: write nothing more; those who wait for a turn are told that the service ends. What reached the
+/// writer before the answer is all there is. Answered with session_closed.
+struct close_session {};
+struct session_closed {};
+
+/// Directory to session: this user is being erased. Who takes part no longer does; what is in memory of the log is
+/// dropped, since it may name the user. Answered with user_forgotten.
+struct forget_user {
+  std::string user_id;
+};
+struct user_forgotten {};
 
 /// Session to itself: something may be due.
 struct session_tick {};
@@ -115,7 +135,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::sleep_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::undurable_left)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::turns_closed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::run_erasure)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::session_closed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::user_forgotten)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_fork)
 
 namespace colloquy::actors {
@@ -217,13 +239,13 @@ struct session_call {
                read_events, read_history, start_turn, renew_turn, end_turn, post_delta, list_turns, subscribe_events,
                events_taken, unsubscribe_events, make_fork, written, creation_outcome, write_refused, journaled,
                journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes,
-               tell_undurable, begin_no_turn, session_tick>
+               tell_undurable, close_session, forget_user, session_tick>
       what;
 };
 
 /// To whom a session reports: the directory.
 using session_owner = caf::typed_actor<caf::reacts_to<session_finished>, caf::reacts_to<session_ended>,
-                                       answers<get_session>, caf::replies_to<make_fork>::with<result<session_record>>>;
+                                       answers<get_session>, answers<make_fork>, answers<run_erasure>>;
 
 /// To whom a writer reports that it is ready, or that it is no more: the directory.
 using writer_owner = caf::typed_actor<caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>>;

@@ -5,6 +5,7 @@
 #include "db/session_queries.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace colloquy::actors {
@@ -25,6 +26,9 @@ std::size_t bytes_of(const std::vector<event>& events) {
     bytes += entry.data.size();
   return bytes;
 }
+
+// A later one is behind the end of every log; the next to it can still be counted.
+constexpr event_offset offset_max = std::numeric_limits<event_offset>::max() - 1;
 
 const db::db_failure ended{db::failure_kind::wait, "", "the session's actor ended; ask again"};
 
@@ -133,7 +137,7 @@ struct session::page_reading {
 };
 
 void session::read_part(promise_of<read_history> answer, const read_history& request) {
-  page_reading reading{answer, request.order, request.after.value_or(-1),
+  page_reading reading{answer, request.order, std::min(request.after.value_or(-1), offset_max),
                        std::min(request.before.value_or(known_->record.next_offset), known_->record.next_offset),
                        request.limit};
   if (reading.is_upwards())
@@ -235,6 +239,7 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
+  request.after = std::min(request.after, offset_max);
   if (request.wait > 0s && doing().readers.size() >= limits::durable_waiters_per_session_max)
     return reply(answer,
                  result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
@@ -259,6 +264,11 @@ void session::read_or_wait(waiting_reader reader) {
         read_or_wait(std::move(reader));
       },
       wanted.from_database);
+}
+
+void session::refuse_readers(const error& why) {
+  for (auto& reader : std::exchange(doing_->readers, {}))
+    reply(reader.answer, result<event_page>(why));
 }
 
 /// Those for whom there is something now, and those whose time is up.

@@ -190,7 +190,7 @@ replayed session::replay(const replaying_session& of, rewritten& again) {
 }
 
 std::uint64_t session::write_again(const db::session_write& write) {
-  auto again = new_draft(byte_reservation::take(environment_->budget, write.bytes)); // it was accepted: no bound counts
+  auto again = new_draft(reserve_if_possible(write.bytes)); // it was accepted: no bound counts
   auto& copy = *again.write;
   const auto number = copy.number;
   auto keeps = std::move(copy.keeps);

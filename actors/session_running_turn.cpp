@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -25,12 +26,11 @@ void session::serve(promise_of<renew_turn>& answer, renew_turn& request, const c
     return reply(answer, result<turn_record>(*problem));
   if (!is_running(request.turn))
     return reply(answer, result<turn_record>(turn_is_lost));
-  auto reservation = byte_reservation::take(environment_->budget, limits::event_overhead_bytes);
+  auto reservation = reserve(limits::event_overhead_bytes);
   if (!reservation)
-    return reply(answer,
-                 result<turn_record>(error{error_code::overloaded, "too much is accepted and not yet durable", 20ms}));
+    return reply(answer, result<turn_record>(reservation.failure()));
   known_->last_turn->lease_expires_at = environment_->now() + request.lease;
-  auto writing = new_draft(std::move(reservation)); // so that it outlives a clean restart
+  auto writing = new_draft(std::move(reservation).value()); // so that it outlives a clean restart
   writing.write->turns.push_back(*known_->last_turn);
   writing.write->bytes = limits::event_overhead_bytes;
   const auto number = send_draft(std::move(writing));
@@ -57,16 +57,24 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     waited.id = request.turn;
     waited.status = turn_status::cancelled;
     waited.ended_at = environment_->now();
+    remember_cancelled(waited);
     return reply(answer, result<turn_record>(waited));
   }
+  if (const auto* waited = find_cancelled(request.turn))
+    return reply(answer, request.outcome == turn_status::cancelled ? result<turn_record>(*waited) : turn_is_lost);
+  const auto give = [answer](const turn_record& turn) {
+    return [answer, turn](const error* problem) mutable {
+      reply(answer, problem ? result<turn_record>(*problem) : result<turn_record>(std::move(turn)));
+    };
+  };
   if (known_->last_turn && known_->last_turn->id == request.turn && known_->last_turn->status == request.outcome)
-    return reply(answer, result<turn_record>(*known_->last_turn)); // asked again
+    return when_accepted(last_number_, give(*known_->last_turn)); // asked again
   if (!is_running(request.turn)) {
     if (known_->last_turn && known_->last_turn->id == request.turn)
       return refuse(turn_is_lost);
     // An older one: asked again, perhaps.
     if (const auto* older = undurable_turn(request.turn))
-      return reply(answer, older->status == request.outcome ? result<turn_record>(*older) : turn_is_lost);
+      return older->status == request.outcome ? when_accepted(last_number_, give(*older)) : refuse(turn_is_lost);
     return ask_database(db::read_turn(key_, request.turn), "read_turn",
                         [answer, wanted = request.outcome](const db::unit_outcome& outcome) mutable {
                           auto found = db::decode_turns(outcome);
@@ -86,9 +94,7 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
   const auto usage = counted ? std::optional(request.usage.value_or(token_usage{})) : std::nullopt;
   const auto number = write_end(std::move(writing), request.outcome, usage, request.reason);
   extend_life();
-  when_accepted(number, [answer, turn = turn_record(*known_->last_turn)](const error* problem) mutable {
-    reply(answer, problem ? result<turn_record>(*problem) : result<turn_record>(std::move(turn)));
-  });
+  when_accepted(number, give(*known_->last_turn));
   start_next();
 }
 
@@ -103,8 +109,7 @@ void session::end_running(turn_status how, bool starts_next) {
     environment_->tails->forget(known_->record.log); // who reads it later must not need to know of this
   }
   // It must be written down whatever the budget says: without it nobody else's turn could start.
-  auto reservation = byte_reservation::take(environment_->budget, status_event_bytes);
-  write_end(new_draft(std::move(reservation)), how, std::nullopt, {});
+  write_end(new_draft(reserve_if_possible(status_event_bytes)), how, std::nullopt, {});
   if (starts_next)
     start_next();
 }
@@ -147,6 +152,22 @@ bool session::leave_queue(turn_id turn, const error& why) {
     return true;
   }
   return false;
+}
+
+/// So that the same cancel again gets the same answer. As many as may wait are remembered, while the session is busy.
+void session::remember_cancelled(const turn_record& waited) {
+  auto& all = doing().cancelled_in_queue;
+  all.push_back(waited);
+  if (all.size() > environment_->turns_queued_max)
+    all.pop_front();
+}
+
+const turn_record* session::find_cancelled(turn_id turn) const {
+  if (!doing_)
+    return nullptr;
+  const auto& all = doing_->cancelled_in_queue;
+  const auto at = std::find_if(all.begin(), all.end(), [turn](const turn_record& each) { return each.id == turn; });
+  return at == all.end() ? nullptr : &*at;
 }
 
 void session::refuse_queue(const error& why) {
@@ -219,8 +240,16 @@ void session::serve(promise_of<list_turns>& answer, list_turns& request, const c
     return reply(answer, result<turn_page>(error{error_code::invalid_request,
                                                  "limit is " + std::to_string(request.limit) + "; 1 to " +
                                                      std::to_string(limits::page_events_max) + " is allowed"}));
-  const auto first = request.before ? std::vector<turn_record>{} : waiting_turns();
-  const auto before = request.before.value_or(known_->last_turn ? known_->last_turn->number + 1 : 1);
+  // Those who wait stand where their numbers will be, if all before them get their turns.
+  const auto last = known_->last_turn ? known_->last_turn->number : 0;
+  const auto first = waiting_turns(request.before.value_or(std::numeric_limits<std::int64_t>::max()));
+  const auto before = std::min(request.before.value_or(last + 1), last + 1);
+  if (first.size() >= request.limit) {
+    turn_page page;
+    page.turns.assign(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(request.limit));
+    page.next_before = last + 1 + static_cast<std::int64_t>(first.size() - request.limit);
+    return reply(answer, result<turn_page>(std::move(page)));
+  }
   // What is accepted and perhaps not there when the database looks, in its newest state.
   std::map<std::int64_t, turn_record, std::greater<>> newest;
   if (doing_)
@@ -229,7 +258,7 @@ void session::serve(promise_of<list_turns>& answer, list_turns& request, const c
         if (turn.number < before)
           newest[turn.number] = turn;
   ask_database(db::read_turns(key_, before, request.limit), "read_turns",
-               [answer, first, before, newest, limit = request.limit](const db::unit_outcome& outcome) mutable {
+               [answer, first, newest, limit = request.limit](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_turns(outcome);
                  if (!found)
                    return reply(answer, result<turn_page>(found.failure()));
@@ -241,28 +270,31 @@ void session::serve(promise_of<list_turns>& answer, list_turns& request, const c
                    page.turns.push_back(std::move(turn));
                  if (page.turns.size() > limit)
                    page.turns.resize(limit);
-                 const auto last = page.turns.empty() ? 0 : page.turns.back().number;
-                 if (page.turns.size() == limit && last != 1) // 0: all of them are still waiting
-                   page.next_before = last > 0 ? last : before;
+                 if (page.turns.size() == limit && page.turns.back().number != 1)
+                   page.next_before = page.turns.back().number;
                  reply(answer, result<turn_page>(std::move(page)));
                });
 }
 
-/// Newest first.
-std::vector<turn_record> session::waiting_turns() const {
+/// Newest first: those whose numbers will be less than `before`.
+std::vector<turn_record> session::waiting_turns(std::int64_t before) const {
   std::vector<turn_record> all;
+  if (!doing_)
+    return all;
+  auto number = known_->last_turn ? known_->last_turn->number : 0;
   const auto add = [&](const waiting_turn& waiting) {
+    if (++number >= before)
+      return;
     turn_record turn;
     turn.id = *waiting.request.id;
     turn.status = turn_status::queued;
     turn.trace_id = waiting.request.trace_id;
     all.push_back(std::move(turn));
   };
-  if (!doing_)
-    return all;
-  std::for_each(doing_->turn_queue.rbegin(), doing_->turn_queue.rend(), add);
   if (doing_->granting && !doing_->granting->is_let_go)
     add(doing_->granting->whose);
+  std::for_each(doing_->turn_queue.begin(), doing_->turn_queue.end(), add);
+  std::reverse(all.begin(), all.end());
   return all;
 }
 

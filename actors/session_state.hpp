@@ -19,7 +19,8 @@
 
 namespace colloquy::actors {
 
-/// What was under way is forgotten when nothing has been for this long; a running turn's lease is looked at as often.
+/// While something is under way a session looks at itself this often at least, and once more when nothing is, to forget
+/// it; earlier where a deadline is nearer.
 inline constexpr std::chrono::milliseconds tick_max{1000};
 
 /// What is known of a session that is awake, however idle.
@@ -70,6 +71,7 @@ struct waiting_reader {
 struct subscription {
   subscription_id id = 0;
   event_subscriber subscriber;
+  std::optional<std::string> as_user{};
   event_offset sent = -1;                                       ///< through here
   event_offset taken = -1;                                      ///< through here
   std::deque<std::pair<event_offset, std::size_t>> under_way{}; ///< what was sent: through where, how many bytes
@@ -105,9 +107,11 @@ struct session_activity {
   std::size_t undurable_bytes = 0;
   std::deque<write_waiter> durable_waiters;   // by number, rising
   std::deque<write_waiter> journaled_waiters; // by number, rising
-  std::deque<std::function<void()>> waiting;  // requests, while it wakes or reads its keys
+  std::uint64_t journaled_through = 0;
+  std::deque<std::function<void()>> waiting; // requests, while it wakes or reads its keys
   std::map<std::pair<std::string, std::string>, std::vector<std::function<void()>>> keys_looked_up; // and their twins
   std::deque<waiting_turn> turn_queue;
+  std::deque<turn_record> cancelled_in_queue; // of those who may ask again: as many as may wait
   std::optional<granting_turn> granting;
   std::vector<turn_id> hidden_turns; // rolled back while it is awake
   caf::actor_addr holder{};          // of the running turn, if it ends with that

@@ -42,8 +42,10 @@ std::string session_status_json(session_status status) {
 }
 
 error late_append(const appended& reached) {
-  return {error_code::deadline_exceeded, "not durable within the time allowed; the events stay accepted at offset " +
-                                             std::to_string(reached.first_offset) + " and after"};
+  return {error_code::deadline_exceeded,
+          "not durable within the time allowed; the events stay accepted at offset " +
+              std::to_string(reached.first_offset) + " and after",
+          std::nullopt, accepted_events{reached.first_offset, reached.count}};
 }
 
 } // namespace colloquy::actors

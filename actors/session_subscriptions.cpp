@@ -4,6 +4,7 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace colloquy::actors {
@@ -39,7 +40,8 @@ void session::serve(promise_of<subscribe_events>& answer, subscribe_events& requ
   auto& made = listeners[id];
   made.id = id;
   made.subscriber = std::move(request.subscriber);
-  made.sent = made.taken = request.after;
+  made.as_user = std::move(request.as_user);
+  made.sent = made.taken = std::min(request.after, std::numeric_limits<event_offset>::max() - 1);
   monitor_once(caf::actor_cast<caf::actor_addr>(made.subscriber));
   reply(answer, result<subscribed>(subscribed{id, known_->record.durable_offset}));
   extend_life();

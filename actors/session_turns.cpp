@@ -99,10 +99,12 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
     };
     read_newest(std::move(reading));
   };
-  if (known_->last_turn && known_->last_turn->id == known.turn)
-    return with_history(*known_->last_turn);
-  if (const auto* older = undurable_turn(known.turn))
-    return with_history(*older);
+  const auto* turn =
+      known_->last_turn && known_->last_turn->id == known.turn ? &*known_->last_turn : undurable_turn(known.turn);
+  if (turn)
+    return when_accepted(last_number_, [answer, with_history, turn = turn_record(*turn)](const error* problem) mutable {
+      problem ? reply(answer, result<granted_turn>(*problem)) : with_history(turn);
+    });
   ask_database(db::read_turn(key_, known.turn), "read_turn",
                [answer, with_history](const db::unit_outcome& outcome) mutable {
                  auto found = db::decode_turns(outcome);
@@ -115,21 +117,21 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
                });
 }
 
-void session::take(begin_no_turn&) {
-  auto answer = make_response_promise<turns_closed>();
-  begins_no_turn_ = true;
+void session::take(close_session&) {
+  auto answer = make_response_promise<session_closed>();
+  is_closing_ = true;
   if (doing_) {
     if (auto granting = std::exchange(doing_->granting, std::nullopt))
       doing_->turn_queue.push_front(std::move(granting->whose));
     refuse_queue(*why_no_turn());
   }
-  answer.deliver(turns_closed{});
+  answer.deliver(session_closed{});
 }
 
 /// Why nobody's turn may start now.
 std::optional<error> session::why_no_turn() const {
-  if (begins_no_turn_)
-    return error{error_code::database_unavailable, "the service is shutting down", 1000ms};
+  if (is_closing_)
+    return shutting_down;
   if (is_overdue())
     return error{error_code::session_expired, "the session has expired"};
   return why_not_writable();
@@ -167,16 +169,20 @@ void session::enqueue(waiting_turn waiting) {
   if (is_taken)
     if (auto problem = why_not_waiting(request))
       return refuse(*problem);
-  // What could be refused when the turn starts is refused now.
-  if (auto room = admit(request.events, request.reservation, status_event_bytes); !room)
+  // What could be refused when the turn starts is refused now, and what waits with it counts from now on.
+  auto room = admit(request.events, request.reservation, status_event_bytes);
+  if (!room)
     return refuse(room.failure());
+  request.reservation = std::move(room).value();
   if (!request.id)
     request.id = turn_id::make();
   if (is_taken && waiting.asker)
     monitor_once(waiting.asker);
   const auto policy = request.policy;
   if (cuts_in(policy)) { // in front of those who wait, behind others that cut in
-    waiting.deadline = time_point::max();
+    // Its turn is next, but others that cut in may come first, and their histories are read: also that has an end.
+    waiting.deadline = std::max(waiting.deadline, clock().now() + environment_->request_timeout);
+    schedule_tick(waiting.deadline);
     queue.insert(std::find_if_not(queue.begin(), queue.end(), cuts_in_of), std::move(waiting));
     if (turn_runs())
       return end_running(cut_as(policy));

@@ -48,11 +48,10 @@ void session::make(session_record wanted, std::optional<db::log_parent> parent, 
                    std::size_t bytes, promise_of<create_session> answer) {
   if (phase_ != phase::making || last_number_ > 0)
     return reply(answer, result<session_record>(error{error_code::internal, "the session is made already"}));
-  auto reservation = byte_reservation::take(environment_->budget, bytes);
+  auto reservation = reserve(bytes);
   if (!reservation) {
-    const error full{error_code::overloaded, "too much is accepted and not yet durable", 20ms};
-    reply(answer, result<session_record>(full));
-    return finish(full);
+    reply(answer, result<session_record>(reservation.failure()));
+    return finish(reservation.failure());
   }
   auto& record = known_->record = std::move(wanted);
   record.key = key_;
@@ -76,7 +75,7 @@ void session::make(session_record wanted, std::optional<db::log_parent> parent, 
   write->parent = parent;
   write->key = std::move(key);
   write->bytes = bytes;
-  write->keeps = std::move(reservation);
+  write->keeps = std::move(reservation).value();
   const auto deadline = clock().now() + environment_->request_timeout;
   doing().making = making_session{std::move(answer), deadline};
   schedule_tick(deadline);
@@ -190,7 +189,7 @@ void session::adopt_turn() {
     return;
   known_->last_turn->granted_by = environment_->process;
   // Whatever the budget says, as with a turn's end.
-  auto writing = new_draft(byte_reservation::take(environment_->budget, limits::event_overhead_bytes));
+  auto writing = new_draft(reserve_if_possible(limits::event_overhead_bytes));
   writing.write->turns.push_back(*known_->last_turn);
   writing.write->bytes = limits::event_overhead_bytes;
   send_draft(std::move(writing));

@@ -41,14 +41,33 @@ result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector
   if (bytes > append_bytes_max)
     return error{error_code::payload_too_large, "an append of " + std::to_string(bytes) + " bytes; at most " +
                                                     std::to_string(append_bytes_max) + " are allowed"};
+  if (bytes > environment_->session_undurable_bytes_max)
+    return error{error_code::payload_too_large, "an append of " + std::to_string(bytes) + " bytes; at most " +
+                                                    std::to_string(environment_->session_undurable_bytes_max) +
+                                                    " are allowed to be undurable in a session"};
+  return reserve(bytes, given);
+}
+
+/// Within the bounds of the session, of its tenant and of all; unless the one given has them already.
+result<std::shared_ptr<const byte_reservation>>
+session::reserve(std::size_t bytes, const std::shared_ptr<const byte_reservation>& given) const {
   if (doing_ && doing_->undurable_bytes + bytes > environment_->session_undurable_bytes_max)
-    return error{error_code::overloaded, "too much of this session is not yet durable", overload_retry};
-  if (given && given->bytes() >= bytes)
+    return error{error_code::overloaded, "too much of this session is accepted and not yet durable", overload_retry};
+  if (given && given->is_of(tenant_budget_.get()) && given->bytes() >= bytes)
     return given;
-  auto reserved = byte_reservation::take(environment_->budget, bytes);
-  if (!reserved)
+  auto of_all = given && given->bytes() >= bytes ? given : byte_reservation::take(environment_->budget, bytes);
+  if (!of_all)
     return error{error_code::overloaded, "too much is accepted and not yet durable", overload_retry};
+  auto reserved = byte_reservation::take(tenant_budget_, bytes, std::move(of_all));
+  if (!reserved)
+    return error{error_code::overloaded, "too much of this tenant is accepted and not yet durable", overload_retry};
   return reserved;
+}
+
+/// For what must be written whatever the bounds say.
+std::shared_ptr<const byte_reservation> session::reserve_if_possible(std::size_t bytes) const {
+  auto reserved = reserve(bytes);
+  return reserved ? std::move(reserved).value() : nullptr;
 }
 
 session::draft session::new_draft(std::shared_ptr<const byte_reservation> reservation) {
@@ -132,11 +151,11 @@ void session::extend_life() {
   const auto wanted = environment_->now() + *record.expires_in;
   if (wanted - *record.expires_at < *record.expires_in / 20)
     return;
-  auto reservation = byte_reservation::take(environment_->budget, limits::event_overhead_bytes);
+  auto reservation = reserve(limits::event_overhead_bytes);
   if (!reservation)
     return; // the next use will
   record.expires_at = wanted;
-  auto writing = new_draft(std::move(reservation));
+  auto writing = new_draft(std::move(reservation).value());
   writing.write->changed = std::make_shared<const session_record>(record);
   writing.write->bytes = limits::event_overhead_bytes;
   send_draft(std::move(writing));
@@ -146,13 +165,17 @@ void session::extend_life() {
 
 void session::when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late) {
   const auto deadline = clock().now() + environment_->request_timeout;
-  doing().durable_waiters.push_back({number, std::move(then), deadline, std::move(when_late)});
+  auto& waiters = doing().durable_waiters;
+  const auto behind = std::find_if(waiters.rbegin(), waiters.rend(),
+                                   [number](const write_waiter& other) { return other.number <= number; });
+  waiters.insert(behind.base(), {number, std::move(then), deadline, std::move(when_late)});
   schedule_tick(deadline);
 }
 
 /// At once; or, with a journal, when that has it.
 void session::when_accepted(std::uint64_t number, std::function<void(const error*)> then) {
-  if (!environment_->journal)
+  const bool is_durable = !doing_ || doing_->undurable.empty() || doing_->undurable.front()->number > number;
+  if (!environment_->journal || is_durable || number <= doing_->journaled_through)
     return then(nullptr);
   const auto deadline = clock().now() + environment_->request_timeout;
   doing().journaled_waiters.push_back(
@@ -211,8 +234,10 @@ void session::on_written(std::uint64_t through) {
 }
 
 void session::take(journaled& news) {
-  if (doing_)
-    answer_waiters(doing_->journaled_waiters, news.through_number, nullptr);
+  if (!doing_)
+    return;
+  doing_->journaled_through = news.through_number;
+  answer_waiters(doing_->journaled_waiters, news.through_number, nullptr);
 }
 
 /// The events stay accepted, and become durable as without a journal; only what the answer would promise is not so.
@@ -267,21 +292,32 @@ void session::serve(promise_of<append_events>& answer, append_events& request, c
     if (!*found)
       return append(answer, held);
     const auto& known = **found;
-    appended first{known.first_offset, static_cast<std::size_t>(known.count), held.wanted};
-    const bool is_durable = known.first_offset + known.count - 1 <= known_->record.durable_offset;
-    if (held.wanted == durability::accepted || is_durable)
+    const appended first{known.first_offset, static_cast<std::size_t>(known.count), held.wanted};
+    if (known.first_offset + known.count - 1 <= known_->record.durable_offset)
       return reply(answer, result<appended>(first));
-    when_durable(
-        last_number_,
-        [answer, first](const error* problem) mutable {
-          reply(answer, problem ? result<appended>(*problem) : result<appended>(first));
-        },
-        late_append(first));
+    answer_append(answer, first, last_number_); // a later write than its own does as well
   });
+}
+
+/// When it is what was asked for.
+void session::answer_append(promise_of<append_events> answer, const appended& reached, std::uint64_t number) {
+  const auto give = [answer, reached](const error* problem) mutable {
+    reply(answer, problem ? result<appended>(*problem) : result<appended>(reached));
+  };
+  if (reached.reached == durability::accepted)
+    return when_accepted(number, give);
+  if (doing().durable_waiters.size() < limits::durable_waiters_per_session_max)
+    return when_durable(number, give, late_append(reached));
+  reply(answer,
+        result<appended>(error{error_code::overloaded, "too many wait for this session's durability", overload_retry}));
 }
 
 void session::append(promise_of<append_events>& answer, append_events& request) {
   const auto refuse = [&](error why) { reply(answer, result<appended>(std::move(why))); };
+  if (is_closing_) // it waited for something until now
+    return refuse(shutting_down);
+  if (auto problem = why_not_writable())
+    return refuse(*problem);
   if (request.turn && !is_running(*request.turn))
     return refuse({error_code::turn_lost, "the turn does not run any more"});
   if (request.events.empty())
@@ -289,8 +325,8 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
   auto reservation = admit(request.events, request.reservation, 0);
   if (!reservation)
     return refuse(reservation.failure());
-  const bool waits = request.wanted == durability::durable;
-  if (waits && doing().durable_waiters.size() >= limits::durable_waiters_per_session_max)
+  if (request.wanted == durability::durable &&
+      doing().durable_waiters.size() >= limits::durable_waiters_per_session_max)
     return refuse({error_code::overloaded, "too many wait for this session's durability", overload_retry});
 
   const appended reached{known_->record.next_offset, request.events.size(), request.wanted};
@@ -308,13 +344,7 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
     forget_deltas(); // it has come, what they were parts of
   const auto number = send_draft(std::move(writing));
   extend_life();
-  const auto give = [answer, reached](const error* problem) mutable {
-    reply(answer, problem ? result<appended>(*problem) : result<appended>(reached));
-  };
-  if (waits)
-    when_durable(number, give, late_append(reached));
-  else
-    when_accepted(number, give);
+  answer_append(answer, reached, number);
 }
 
 } // namespace colloquy::actors

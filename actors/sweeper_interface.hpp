@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/ownership_interface.hpp"
+#include "actors/session_interface.hpp"
 #include "messages/directory_interface.hpp"
 #include "messages/session_requests.hpp"
 
@@ -10,7 +11,6 @@
 #include <caf/replies_to.hpp>
 #include <caf/typed_actor.hpp>
 
-#include <optional>
 #include <vector>
 
 namespace colloquy::actors {
@@ -25,20 +25,10 @@ struct expire_resident {
   std::vector<session_key> sessions;
 };
 
-/// Session to sweeper: my last write, which hides me, is durable; take away what is left of me. Answered when all is
-/// gone. Errors: deadline_exceeded, overloaded (in both cases it goes on, or will), not_found (there is nothing to
-/// erase), internal (the database refuses; it is tried again from time to time).
-struct run_erasure {
-  using reply = erased;
-  session_key session;
-  std::optional<pool_time> deadline{}; ///< none: sweeper_options::request_timeout from now
-};
-
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::expire_resident)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::sessions_not_resident>)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::run_erasure)
 
 namespace colloquy::actors {
 

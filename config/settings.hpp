@@ -92,6 +92,7 @@ struct settings {
   std::size_t batch_bytes_max = 4 * mebibyte;
   std::size_t batches_in_flight_max = 2;
   std::size_t undurable_bytes_max = 256 * mebibyte;
+  std::size_t tenant_undurable_bytes_max = 128 * mebibyte;
   std::size_t session_undurable_bytes_max = 32 * mebibyte;
   bool journal = false;
   std::optional<std::filesystem::path> journal_path; ///< once loaded, there if `journal` is on, and absolute

@@ -192,9 +192,12 @@ void add_writing_settings(std::vector<setting_descriptor>& table) {
   table.push_back(size_setting("undurable_bytes_max", &settings::undurable_bytes_max, undurable_range,
                                "How much may be accepted and not yet durable, over all sessions; past it callers are "
                                "told to retry."));
+  table.push_back(size_setting("tenant_undurable_bytes_max", &settings::tenant_undurable_bytes_max, undurable_range,
+                               "How much of one tenant may be accepted and not yet durable, so that none takes all of "
+                               "it; not more than undurable_bytes_max, which its default follows down."));
   table.push_back(size_setting("session_undurable_bytes_max", &settings::session_undurable_bytes_max, undurable_range,
                                "How much of one session may be accepted and not yet durable; not more than "
-                               "undurable_bytes_max, which its default follows down."));
+                               "tenant_undurable_bytes_max, which its default follows down."));
 }
 
 void add_journal_settings(std::vector<setting_descriptor>& table) {

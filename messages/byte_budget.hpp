@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 namespace colloquy {
 
@@ -39,25 +40,30 @@ private:
 /// Some bytes of a budget, given back on destruction.
 class byte_reservation {
 public:
-  /// Null if the budget has not that much left.
-  static std::shared_ptr<const byte_reservation> take(const std::shared_ptr<byte_budget>& budget, std::size_t bytes) {
+  /// Null if the budget has not that much left. `other`: the same bytes of a further budget, let go with these.
+  static std::shared_ptr<const byte_reservation> take(const std::shared_ptr<byte_budget>& budget, std::size_t bytes,
+                                                      std::shared_ptr<const byte_reservation> other = nullptr) {
     if (!budget->try_take(bytes))
       return nullptr;
-    return std::shared_ptr<const byte_reservation>(new byte_reservation(budget, bytes));
+    return std::shared_ptr<const byte_reservation>(new byte_reservation(budget, bytes, std::move(other)));
   }
   byte_reservation(const byte_reservation&) = delete;
   byte_reservation& operator=(const byte_reservation&) = delete;
   ~byte_reservation() { budget_->give_back(bytes_); }
 
   std::size_t bytes() const noexcept { return bytes_; }
+  bool is_of(const byte_budget* budget) const noexcept { return budget_.get() == budget; }
 
 private:
-  byte_reservation(std::shared_ptr<byte_budget> budget, std::size_t bytes) noexcept
+  byte_reservation(std::shared_ptr<byte_budget> budget, std::size_t bytes,
+                   std::shared_ptr<const byte_reservation> other) noexcept
     : budget_(std::move(budget))
-    , bytes_(bytes) {}
+    , bytes_(bytes)
+    , other_(std::move(other)) {}
 
   std::shared_ptr<byte_budget> budget_;
   std::size_t bytes_;
+  std::shared_ptr<const byte_reservation> other_;
 };
 
 } // namespace colloquy

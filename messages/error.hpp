@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,11 +71,18 @@ constexpr std::string_view to_string(error_code code) noexcept {
   return "internal";
 }
 
+/// Events that an error leaves accepted: they are in the log, only not durable yet.
+struct accepted_events {
+  std::int64_t first_offset = 0;
+  std::size_t count = 0;
+};
+
 /// An error with the sentence a person reads: it names the thing, the value, and what is allowed. Never a secret.
 struct error {
   error_code code = error_code::internal;
   std::string message;
   std::optional<std::chrono::milliseconds> retry_after{};
+  std::optional<accepted_events> accepted{}; ///< of an append whose deadline came before it was durable
 };
 
 /// A value or an error: what crosses a room instead of an exception. `result<void>` carries success alone.

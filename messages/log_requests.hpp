@@ -17,7 +17,7 @@ enum class durability : std::uint8_t { accepted, durable };
 /// Appends all events or none, in order, at consecutive offsets. With `turn` it is written inside that turn.
 /// The caller reserves the bytes first (byte_reservation); without a reservation the session reserves them itself.
 /// Errors: turn_lost, invalid_request, payload_too_large, idempotency_mismatch; with durability durable also
-/// deadline_exceeded, and then the events stay accepted.
+/// deadline_exceeded, whose `accepted` names the events: they stay accepted.
 struct appended {
   event_offset first_offset = 0;
   std::size_t count = 0;

@@ -46,7 +46,8 @@ struct opened_session {
 };
 struct open_session {
   using reply = opened_session;
-  create_session wanted; ///< with an external_id
+  create_session wanted;                ///< with an external_id
+  std::optional<std::string> as_user{}; ///< another user's session of that name is a conflict
 };
 
 /// The session as it is now, counting what is accepted. An expired one is session_expired.

@@ -240,3 +240,16 @@ TEST_CASE("what is under way in the catalog is bounded, and answered when the se
   for (const auto& each : answers)
     REQUIRE(*each);
 }
+
+TEST_CASE(
+    "a user who opens another user's session by its name is told that the name is taken, and sees nothing of it") {
+  stepped_service service;
+  const auto first = ask(service, open_session{creation("name"), "ada"});
+  REQUIRE(first);
+  auto wanted = creation("name");
+  wanted.user_id = "mallory";
+  CHECK(refusal(service, open_session{wanted, "mallory"}) == error_code::conflict);
+  const auto again = ask(service, open_session{creation("name"), "ada"});
+  REQUIRE(again);
+  CHECK(again->session.key == first->session.key);
+}

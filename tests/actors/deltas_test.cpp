@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct heard {
+  subscription_id subscription = 0;
   std::vector<delta_arrived> deltas{};
   texts events{};
 
@@ -36,8 +37,15 @@ std::shared_ptr<heard> listen(turns& service) {
                 [news](delta_arrived& delta) { news->deltas.push_back(std::move(delta)); },
                 [](const subscription_ended&) {}};
       }));
-  REQUIRE(service.ask(request));
+  const auto made = service.ask(request);
+  REQUIRE(made);
+  news->subscription = made->subscription;
   return news;
+}
+
+void take(turns& service, const heard& by, std::size_t deltas) {
+  caf::anon_send(service.directory, events_taken{service.session, by.subscription, -1, deltas});
+  service.steps.run();
 }
 
 void say_part(turns& service, turn_id turn, const std::string& text, std::size_t listeners) {
@@ -178,6 +186,57 @@ TEST_CASE("of a long reply the end is kept, cut where a character begins, and sa
   const auto next = listen(service);
   REQUIRE(next->deltas.size() == 1);
   CHECK_FALSE(next->deltas[0].is_cut);
+}
+
+TEST_CASE(
+    "who does not take the parts of a reply is sent a bounded number, and the text so far once it has taken them") {
+  turns service;
+  const auto turn = service.start();
+  const auto slow = listen(service), quick = listen(service);
+  std::string said;
+  for (std::size_t i = 0; i < limits::subscriber_lag_deltas_max + 5; ++i) {
+    said += std::to_string(i % 10);
+    say_part(service, turn.id, std::to_string(i % 10), 2);
+    take(service, *quick, quick->deltas.size());
+  }
+  const auto got = limits::subscriber_lag_deltas_max;
+  CHECK(quick->deltas.size() == got + 5);
+  REQUIRE(slow->deltas.size() == got);
+  take(service, *slow, got - 1);
+  CHECK(slow->deltas.size() == got); // not all of them
+  take(service, *slow, got);
+  REQUIRE(slow->parts().back() == "so far: " + said);
+  say_part(service, turn.id, "x", 2);
+  CHECK(slow->parts().back() == "x");
+}
+
+TEST_CASE("large parts that are not taken are bounded by their bytes") {
+  turns service;
+  const auto turn = service.start();
+  const auto listener = listen(service);
+  const std::string large(limits::delta_bytes_max / 2, 'x');
+  for (int i = 0; i < 20; ++i)
+    say_part(service, turn.id, large, 1);
+  const auto fit = limits::subscriber_lag_delta_bytes_max / large.size() + 1;
+  CHECK(listener->deltas.size() == fit);
+  take(service, *listener, 1000); // more than it got
+  CHECK(listener->deltas.size() == fit + 1);
+  CHECK(listener->deltas.back().is_text_so_far);
+}
+
+TEST_CASE("who was too far behind in one turn hears the next one from its beginning") {
+  turns service;
+  const auto first = service.start();
+  const auto listener = listen(service);
+  for (std::size_t i = 0; i < limits::subscriber_lag_deltas_max + 1; ++i)
+    say_part(service, first.id, "a", 1);
+  REQUIRE(service.ask(service.ending(first.id)));
+  const auto second = service.start();
+  say_part(service, second.id, "b", 1);
+  CHECK(listener->deltas.size() == limits::subscriber_lag_deltas_max);
+  take(service, *listener, listener->deltas.size());
+  CHECK(listener->parts().back() == "so far: b");
+  CHECK(listener->deltas.back().turn == second.id);
 }
 
 TEST_CASE("a reader of a shared session hears parts of a reply and cannot send any") {

@@ -199,3 +199,33 @@ TEST_CASE("events are read on after a crash from where they were read to") {
   CHECK(page.events[0].data == "anew");
   CHECK(page.events[0].offset == 5); // the offset that the crash gave back
 }
+
+TEST_CASE("who waits for events of a session that expires is told so, however far behind its end they were to begin") {
+  stepped_service service;
+  auto wanted = creation();
+  wanted.expires_in = 5s;
+  const auto session = ask(service, wanted).value().key;
+  auto request = events_of(session, 100);
+  request.wait = 60s;
+  const auto waiting = begin(service, request);
+  service.steps.advance(20s, 250ms);
+  CHECK(code_of(waiting) == error_code::session_expired);
+}
+
+TEST_CASE("an append that was not durable in time names the offsets that stay accepted") {
+  actors::directory_options options;
+  options.request_timeout = 1s;
+  stepped_service service(options);
+  const auto session = service.make_session();
+  append_numbered(service, session, 0, 2);
+  service.pool.answers_at_once = false;
+  auto request = append_of(session, {message("a"), message("b")});
+  request.wanted = durability::durable;
+  const auto late = begin(service, request);
+  service.steps.advance(2s, 250ms);
+  REQUIRE(code_of(late) == error_code::deadline_exceeded);
+  const auto& accepted = (*late)->failure().accepted;
+  REQUIRE(accepted);
+  CHECK(accepted->first_offset == 2);
+  CHECK(accepted->count == 2);
+}

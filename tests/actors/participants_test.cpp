@@ -180,3 +180,93 @@ TEST_CASE("who may share with whom is checked") {
   CHECK(refusal(service, sharing(session, "one more", participant_role::reader)) == error_code::invalid_request);
   CHECK(ask(service, sharing(session, "user7", participant_role::writer))); // no new one
 }
+
+TEST_CASE("who is taken out of a session hears nothing more of it") {
+  stepped_service service;
+  const auto session = service.make_session();
+  auto sharing = set_participant{session, "bob", participant_role::reader};
+  REQUIRE(ask(service, sharing));
+  auto events = std::make_shared<std::size_t>(0);
+  auto ends = std::make_shared<std::vector<error_code>>();
+  subscribe_events listening;
+  listening.session = session;
+  listening.as_user = "bob";
+  listening.subscriber = service.steps.system().spawn([events, ends]() -> event_subscriber::behavior_type {
+    return {[events](const events_arrived& news) { *events += news.events->size(); }, [](const delta_arrived&) {},
+            [ends](const subscription_ended& end) { ends->push_back(end.why.code); }};
+  });
+  REQUIRE(ask(service, listening));
+  auto polling = events_of(session);
+  polling.wait = 60s;
+  polling.as_user = "bob";
+  const auto poll = begin(service, polling);
+  CHECK_FALSE(*poll);
+  sharing.role.reset();
+  REQUIRE(ask(service, sharing));
+  CHECK(code_of(poll) == error_code::not_found);
+  CHECK(*ends == std::vector<error_code>{error_code::not_found});
+  append_numbered(service, session, 0, 3);
+  CHECK(*events == 0);
+}
+
+TEST_CASE("who may not write any more does not get the turn that was waited for, and writes nothing") {
+  stepped_service service;
+  const auto session = service.make_session();
+  auto sharing = set_participant{session, "bob", participant_role::writer};
+  REQUIRE(ask(service, sharing));
+  const auto running = start(service, session);
+  start_turn wanted;
+  wanted.session = session;
+  wanted.as_user = "bob";
+  wanted.events = {message("by bob")};
+  const auto waiting = begin(service, wanted);
+  CHECK_FALSE(*waiting);
+  sharing.role = participant_role::reader;
+  REQUIRE(ask(service, sharing));
+  CHECK(code_of(waiting) == error_code::forbidden);
+  REQUIRE(ask(service, end_of(session, running.id)));
+  CHECK(ask(service, history_of(session)).value().messages.empty());
+}
+
+TEST_CASE("a user who is erased is gone from sessions in memory: no access, no name, no more writes") {
+  stepped_service service;
+  const auto session = service.make_session();
+  REQUIRE(ask(service, set_participant{session, "bob", participant_role::writer}));
+  auto said = append_of(session, {message("by bob")});
+  said.as_user = "bob";
+  REQUIRE(ask(service, said));
+  service.pool.answers_at_once = false;
+  REQUIRE(ask(service, said)); // not durable yet when the erasure begins
+  auto gone = begin(service, erase_user{session.tenant, "bob"});
+  service.heal();
+  REQUIRE(*gone);
+  REQUIRE((*gone)->has_value());
+  CHECK((*gone)->value().participants == 1);
+  CHECK(refusal(service, get_session{session, "bob"}) == error_code::not_found);
+  CHECK(refusal(service, said) == error_code::not_found);
+  const auto history = ask(service, history_of(session)).value();
+  REQUIRE(history.messages.size() == 2);
+  for (const auto& each : history.messages)
+    CHECK(each.author.empty());
+}
+
+TEST_CASE("a session that another process owns keeps nothing else of an erased user, and is told of") {
+  stepped_service service(short_idle());
+  const auto own = service.make_session();
+  service.steps.advance(100ms);
+  auto other = service.make_session(); // newer, so that it comes first
+  while (db::shard_of(other.id) == db::shard_of(own.id))
+    other = service.make_session();
+  passivate(service);
+  auto& tables = service.database->tables();
+  const auto stranger = process_id::make().bytes;
+  tables.processes[stranger].renewed = timestamp::max() - 1h;
+  tables.shards[db::shard_of(other.id)] = stranger;
+  service.steps.advance(5s);
+  REQUIRE(refusal(service, get_session{other, {}}) == error_code::not_owner);
+  const auto gone = ask(service, erase_user{own.tenant, "ada"});
+  REQUIRE_FALSE(gone);
+  CHECK(gone.failure().code == error_code::not_owner);
+  CHECK(gone.failure().message.find("1 sessions of the user are left") == 0);
+  CHECK(refusal(service, get_session{own, {}}) == error_code::not_found);
+}

@@ -341,3 +341,52 @@ TEST_CASE("why a turn failed stands in its status event") {
   end.reason = std::string(limits::title_chars_max + 1, 'x');
   CHECK(service.refusal(end) == error_code::invalid_request);
 }
+
+TEST_CASE("pages of turns hold everyone who waits, each once, newest first") {
+  turns service;
+  const auto done = service.start();
+  REQUIRE(service.ask(service.ending(done.id)));
+  const auto running = service.start();
+  std::vector<turn_id> expected{done.id, running.id};
+  for (int i = 0; i < 5; ++i) {
+    auto waiting = service.wanted();
+    waiting.id = turn_id::make();
+    expected.push_back(*waiting.id);
+    service.send(waiting);
+  }
+  service.steps.run();
+  std::reverse(expected.begin(), expected.end());
+  for (const std::size_t limit : {1, 2, 3, 4, 7, 100}) {
+    INFO("limit " << limit);
+    list_turns request;
+    request.session = service.session;
+    request.limit = limit;
+    std::vector<turn_id> listed;
+    for (int pages = 0; pages < 10; ++pages) {
+      const auto page = service.ask(request).value();
+      CHECK(page.turns.size() <= limit);
+      for (const auto& each : page.turns)
+        listed.push_back(each.id);
+      request.before = page.next_before;
+      if (!page.next_before)
+        break;
+    }
+    CHECK(listed == expected);
+  }
+}
+
+TEST_CASE("cancelling a turn that waited gives the same answer again, and any other end says that it is lost") {
+  turns service;
+  service.start();
+  auto waiting = service.wanted();
+  waiting.id = turn_id::make();
+  service.send(waiting);
+  const auto first = service.ask(service.ending(*waiting.id, turn_status::cancelled));
+  REQUIRE(first);
+  service.steps.advance(100ms);
+  const auto again = service.ask(service.ending(*waiting.id, turn_status::cancelled));
+  REQUIRE(again);
+  CHECK(again->status == turn_status::cancelled);
+  CHECK(again->ended_at == first->ended_at);
+  CHECK(service.refusal(service.ending(*waiting.id)) == error_code::turn_lost);
+}

@@ -143,6 +143,16 @@ TEST_CASE("levels are read in any case and under the names of other programs", "
   CHECK(refusal("log_level", "loud") == "a level, trace, debug, info, warn or error");
 }
 
+TEST_CASE("the log is text unless JSON is asked for", "[settings]") {
+  settings into;
+  CHECK(into.log_format == log_format::text);
+  REQUIRE(setting("log_format").read(into, "JSON", spelling::with_unit));
+  CHECK(into.log_format == log_format::json);
+  REQUIRE(setting("log_format").read(into, "text", spelling::with_unit));
+  CHECK(into.log_format == log_format::text);
+  CHECK(refusal("log_format", "xml") == "text, text or json");
+}
+
 TEST_CASE("a schema is an identifier that means the same quoted and unquoted", "[settings]") {
   CHECK(accepts("schema", "_a9"));
   CHECK(accepts("schema", std::string(63, 'a')));
