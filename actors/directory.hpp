@@ -215,8 +215,9 @@ private:
   void begin_sweeping();
   promise_of<await_ownership> tell_ownership();
   promise_of<report_undurable> collect_undurable();
-  template <class Request, class Answer, class Pick>
-  promise_of<Request> tell_sessions(const session_call& call, typename Request::reply answer, Pick is_meant);
+  template <class Answer>
+  void tell_sessions(const session_call& call, const std::function<bool(const resident_key&)>& is_meant,
+                     std::function<void()> then);
   promise_of<close_directory> close();
   promise_of<forget_user_everywhere> forget(const forget_user_everywhere& request);
 

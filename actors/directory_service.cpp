@@ -225,43 +225,56 @@ void directory::expire_flushes(time_point now) {
   });
 }
 
-/// Answered when all of them have answered, or will not.
-template <class Request, class Answer, class Pick>
-promise_of<Request> directory::tell_sessions(const session_call& call, typename Request::reply answer, Pick is_meant) {
-  struct telling {
-    promise_of<Request> promise;
-    typename Request::reply answer;
-    std::size_t missing = 1;
-    void one_less() {
-      if (--missing == 0)
-        reply(promise, result<typename Request::reply>(answer));
-    }
+/// `then` comes when all of them have answered, or will not.
+template <class Answer>
+void directory::tell_sessions(const session_call& call, const std::function<bool(const resident_key&)>& is_meant,
+                              std::function<void()> then) {
+  auto missing = std::make_shared<std::size_t>(1);
+  const auto one_less = [missing, then = std::move(then)] {
+    if (--*missing == 0)
+      then();
   };
-  auto all =
-      std::make_shared<telling>(telling{make_response_promise<result<typename Request::reply>>(), std::move(answer)});
   for (auto& [key, entry] : residents_) {
     if (!is_meant(key))
       continue;
-    ++all->missing;
+    ++*missing;
     request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, call)
-        .then([all](const Answer&) { all->one_less(); }, [all](const caf::error&) { all->one_less(); });
+        .then([one_less](const Answer&) { one_less(); }, [one_less](const caf::error&) { one_less(); });
   }
-  auto promise = all->promise;
-  all->one_less();
-  return promise;
+  one_less();
 }
 
 /// What is accepted behind the last flush could be lost after it was answered.
 promise_of<close_directory> directory::close() {
   is_closed_ = true;
-  return tell_sessions<close_directory, session_closed>(session_call{close_session{}}, {},
-                                                        [](const resident_key&) { return true; });
+  auto answer = make_response_promise<result<directory_closed>>();
+  tell_sessions<session_closed>(
+      session_call{close_session{}}, [](const resident_key&) { return true; },
+      [answer] { reply(answer, result<directory_closed>(directory_closed{})); });
+  return answer;
 }
 
+/// The journal has records of no such session; but it writes its file anew, without what was in it before.
 promise_of<forget_user_everywhere> directory::forget(const forget_user_everywhere& request) {
-  return tell_sessions<forget_user_everywhere, user_forgotten>(
-      session_call{forget_user{request.user_id}}, {},
-      [&](const resident_key& key) { return *key.tenant == request.tenant; });
+  auto answer = make_response_promise<result<user_forgotten>>();
+  const auto in_journal = [this, answer, tenant = request.tenant] {
+    if (!options_.journal || journal_is_gone_)
+      return reply(answer, result<user_forgotten>(user_forgotten{}));
+    this->request(options_.journal, options_.request_timeout, journal_erase{{tenant, session_id{}}})
+        .then(
+            [answer](const result<journal_erased>& outcome) {
+              reply(answer,
+                    outcome ? result<user_forgotten>(user_forgotten{}) : result<user_forgotten>(outcome.failure()));
+            },
+            [answer](const caf::error&) {
+              reply(answer, result<user_forgotten>(
+                                error{error_code::deadline_exceeded, "the journal takes longer to forget", 1000ms}));
+            });
+  };
+  tell_sessions<user_forgotten>(
+      session_call{forget_user{request.user_id}},
+      [tenant = request.tenant](const resident_key& key) { return *key.tenant == tenant; }, in_journal);
+  return answer;
 }
 
 promise_of<report_undurable> directory::collect_undurable() {

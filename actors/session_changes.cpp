@@ -260,7 +260,13 @@ void session::expire() {
   send_draft(std::move(writing));
   const error expired{error_code::session_expired, "the session has expired"};
   refuse_queue(expired);
-  refuse_readers(expired);
+  // Who waits for that event gets it; who waits for what is behind it would wait in vain.
+  std::erase_if(doing_->readers, [&](const waiting_reader& each) {
+    const bool is_behind = each.request.after + 1 >= known_->record.next_offset;
+    if (is_behind)
+      reply(each.answer, result<event_page>(expired));
+    return is_behind;
+  });
   end_all_listening(expired);
 }
 
@@ -307,6 +313,9 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
 void session::carry_out_erasure(promise_of<erase_session> answer) {
   const auto number = at_end([answer](const error& why) { reply(answer, result<erased>(why)); });
   const auto over = [this, number, answer](result<erased> outcome) {
+    // The sweeper may have come by meanwhile, and has counted what it took.
+    if (!outcome && outcome.failure().code == error_code::not_found)
+      outcome = erased{1};
     reply(answer, std::move(outcome));
     doing().at_end.erase(number);
     --doing().others_under_way;

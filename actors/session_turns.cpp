@@ -153,7 +153,8 @@ std::optional<error> session::why_not_waiting(const start_turn& request) const {
 /// Older ones than the last are not looked for: ids are chosen to be new.
 bool session::is_known_turn(turn_id turn) const {
   const auto is_it = [&](const waiting_turn& waiting) { return waiting.request.id == turn; };
-  return (known_->last_turn && known_->last_turn->id == turn) || (doing_->granting && is_it(doing_->granting->whose)) ||
+  return (known_->last_turn && known_->last_turn->id == turn) ||
+         (doing_->granting && !doing_->granting->is_let_go && is_it(doing_->granting->whose)) ||
          std::any_of(doing_->turn_queue.begin(), doing_->turn_queue.end(), is_it);
 }
 

@@ -23,7 +23,8 @@ TEST_CASE("a tenant whose writes fill its part of the budget keeps no other tena
   actors::directory_options options;
   options.tenant_undurable_bytes_max = 100'000;
   stepped_service service(options);
-  const auto greedy = service.make_session("greedy"), other = service.make_session("other");
+  const auto greedy = service.make_session("greedy"), greedy_too = service.make_session("greedy"),
+             other = service.make_session("other");
   service.pool.answers_at_once = false;
   const std::string large(40'000, 'x');
   REQUIRE(ask(service, append_of(greedy, {message(large)})));
@@ -32,7 +33,7 @@ TEST_CASE("a tenant whose writes fill its part of the budget keeps no other tena
   REQUIRE_FALSE(refused);
   CHECK(refused.failure().code == error_code::overloaded);
   CHECK(refused.failure().retry_after);
-  CHECK(refusal(service, append_of(service.make_session("greedy"), {message(large)})) == error_code::overloaded);
+  CHECK(refusal(service, append_of(greedy_too, {message(large)})) == error_code::overloaded);
   CHECK_FALSE(refusal(service, append_of(other, {message(large)})));
   service.heal();
   CHECK_FALSE(refusal(service, append_of(greedy, {message(large)})));

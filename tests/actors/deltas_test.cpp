@@ -217,7 +217,7 @@ TEST_CASE("large parts that are not taken are bounded by their bytes") {
   const std::string large(limits::delta_bytes_max / 2, 'x');
   for (int i = 0; i < 20; ++i)
     say_part(service, turn.id, large, 1);
-  const auto fit = limits::subscriber_lag_delta_bytes_max / large.size() + 1;
+  const auto fit = limits::subscriber_lag_delta_bytes_max / (large.size() + std::string("{}").size()) + 1;
   CHECK(listener->deltas.size() == fit);
   take(service, *listener, 1000); // more than it got
   CHECK(listener->deltas.size() == fit + 1);

@@ -138,6 +138,8 @@ TEST_CASE("of an erased user no word is in any table or in the journal, also whe
   CHECK(service.in_tables(of).empty());
   CHECK(service.in_journal(of).empty());
   CHECK(words_in(service.replies_about(first), of).empty());
+  CHECK(words_in(service.replies_about(hosted), of).empty());
+  service.must(set_participant{hosted, other.word("guest"), participant_role::reader});
   // What the user said there stays.
   CHECK(words_in(service.replies_about(hosted), other).contains("said"));
 }

@@ -74,7 +74,7 @@ TEST_CASE("a turn whose lease runs out is logged at info, with turn and trace id
   request.lease = 2s;
   const auto turn = ask(service, request).value().turn;
   service.steps.advance(4s, 500ms);
-  CHECK(log.with("info: ") == texts{"info: the turn is lost: its lease ran out [tenant=acme session=" +
+  CHECK(log.with("is lost") == texts{"info: the turn is lost: its lease ran out [tenant=acme session=" +
                                     session.id.to_string() + " turn=" + turn.id.to_string() + " trace_id=t-1]"});
 }
 

@@ -260,7 +260,8 @@ TEST_CASE("a session that another process owns keeps nothing else of an erased u
   passivate(service);
   auto& tables = service.database->tables();
   const auto stranger = process_id::make().bytes;
-  tables.processes[stranger].renewed = timestamp::max() - 1h;
+  tables.processes[stranger] = {
+      timestamp::max() - 1h, false, false, {"elsewhere", db::encode_int8(1), db::encode_int8(1)}};
   tables.shards[db::shard_of(other.id)] = stranger;
   service.steps.advance(5s);
   REQUIRE(refusal(service, get_session{other, {}}) == error_code::not_owner);

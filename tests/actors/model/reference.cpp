@@ -167,11 +167,6 @@ std::set<turn_id> reference_session::perhaps_rolled_back() const {
   return all;
 }
 
-bool reference_session::has_cancelled() const {
-  return std::any_of(turns.begin(), turns.end(),
-                     [](const asked_turn& each) { return each.ends.contains(turn_status::cancelled); });
-}
-
 const asked_turn& reference_session::find_turn(turn_id id) const {
   const auto found = std::find_if(turns.begin(), turns.end(), [id](const auto& each) { return each.id == id; });
   must(found != turns.end(), "a turn that nobody has asked for: " + id.to_string());

@@ -124,7 +124,6 @@ public:
   /// Somebody asks for that write, perhaps again.
   void ask(std::size_t write);
   void learn_stored(const lines& own);
-  bool has_cancelled() const; ///< a turn, which may have been waiting
   void session_dies(const lines& own);
   void writer_dies(const lines& own);
 

@@ -69,8 +69,6 @@ void world::check_error(std::size_t session, const error& why) const {
     return must(of.erase_asked, "answered with " + name + ", and nobody has erased the session");
   case error_code::session_not_active:
     return must(!of.statuses_asked.empty(), "answered with " + name + ", and nobody has paused the session");
-  case error_code::conflict: // asked again while its cancelled first request has not quite gone
-    return must(of.has_cancelled(), "answered with " + name + ", and no turn's id was used twice");
   case error_code::idempotency_mismatch:
     return must(!of.keys.empty(), "answered with " + name + ", and there is no key");
   default:
