@@ -130,7 +130,7 @@ TEST_CASE("an append that cannot be stored is refused whole") {
   many.events.assign(limits::events_per_append_max + 1, message("x"));
   CHECK(refusal<appended>(service, many) == invalid);
   many.events.assign(3, message(std::string(limits::event_bytes_max, 'x')));
-  CHECK(refusal<appended>(service, many) == error_code::overloaded);
+  CHECK(refusal<appended>(service, many) == error_code::payload_too_large);
   CHECK(service.stored(session).empty());
   auto first = ask<appended>(service, append_of(session, message("x")));
   REQUIRE(first);

@@ -306,7 +306,10 @@ TEST_CASE("a session's turns are listed newest first behind those who wait, what
     CHECK(numbers(rest) == std::vector<std::int64_t>{3, 2, 1});
     const auto waiting = service.ask(page_of(service, 1)).value();
     REQUIRE(waiting.next_before);
-    CHECK(numbers(service.ask(page_of(service, 1, waiting.next_before)).value()) == std::vector<std::int64_t>{5});
+    const auto next = service.ask(page_of(service, 1, waiting.next_before)).value();
+    REQUIRE(next.turns.size() == 1);
+    CHECK(next.turns[0].id == *chosen.id);
+    CHECK(numbers(service.ask(page_of(service, 1, next.next_before)).value()) == std::vector<std::int64_t>{5});
     service.heal();
   }
   CHECK(service.refusal(page_of(service, 0)) == error_code::invalid_request);
