@@ -284,7 +284,7 @@ void session::on_down(const caf::down_msg& down) {
   const auto is_gone = [&](const caf::actor_addr& asker) { return asker == down.source; };
   std::erase_if(doing_->turn_queue, [&](waiting_turn& waiting) { return !keep_askers(waiting, is_gone); });
   if (doing_->granting && !keep_askers(doing_->granting->whose, is_gone))
-    doing_->granting->is_let_go = true;
+    let_go(*doing_->granting);
   if (doing_->holder && doing_->holder == down.source && turn_runs())
     end_running(turn_status::lost);
   for (auto at = doing_->listeners.begin(); at != doing_->listeners.end();)

@@ -134,9 +134,10 @@ void session::revoke(const std::string& user) {
         answer_all(each, result<granted_turn>(*problem));
       return is_theirs(each.request.as_user);
     });
-    if (doing_->granting && is_theirs(doing_->granting->whose.request.as_user) &&
-        !std::exchange(doing_->granting->is_let_go, true))
+    if (doing_->granting && !doing_->granting->is_let_go && is_theirs(doing_->granting->whose.request.as_user)) {
+      let_go(*doing_->granting);
       answer_all(doing_->granting->whose, result<granted_turn>(*problem));
+    }
   }
 }
 

@@ -147,7 +147,7 @@ bool session::leave_queue(turn_id turn, const error& why) {
       return true;
     }
   if (doing_->granting && !doing_->granting->is_let_go && doing_->granting->whose.request.id == turn) {
-    doing_->granting->is_let_go = true;
+    let_go(*doing_->granting);
     answer_all(doing_->granting->whose, result<granted_turn>(why));
     return true;
   }
@@ -173,8 +173,10 @@ const turn_record* session::find_cancelled(turn_id turn) const {
 void session::refuse_queue(const error& why) {
   if (!doing_)
     return;
-  if (doing_->granting && !std::exchange(doing_->granting->is_let_go, true))
+  if (doing_->granting && !doing_->granting->is_let_go) {
+    let_go(*doing_->granting);
     answer_all(doing_->granting->whose, result<granted_turn>(why));
+  }
   for (auto& waiting : std::exchange(doing_->turn_queue, {}))
     answer_all(waiting, result<granted_turn>(why));
 }

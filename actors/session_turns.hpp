@@ -43,6 +43,13 @@ inline void answer_all(waiting_turn& waiting, const result<granted_turn>& with) 
     repeat.answer.deliver(with);
 }
 
+/// Nobody waits for it any more. What it was to write is dropped now, not when its history has been read.
+inline void let_go(granting_turn& granting) {
+  granting.is_let_go = true;
+  granting.whose.request.events.clear();
+  granting.whose.request.reservation.reset();
+}
+
 /// An answer would reach nobody. Not known of one who asked without a name.
 inline bool has_ended(const caf::actor_addr& asker) {
   if (!asker)

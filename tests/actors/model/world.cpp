@@ -152,12 +152,19 @@ void world::subscribe(std::size_t index) {
   const auto after = to.got.through;
   to.is_on = true;
   to.id = 0;
-  const auto self =
-      service.steps.system().spawn([this, index, after](event_subscriber::pointer) -> event_subscriber::behavior_type {
-        return {[this, index, after](const events_arrived& news) { note([&] { hear(index, after, news); }); },
-                [](const delta_arrived&) {},
-                [this, index](const subscription_ended& told) { note([&] { hear_end(index, told); }); }};
-      });
+  const auto self = service.steps.system().spawn([this, index, after](
+                                                     event_subscriber::pointer me) -> event_subscriber::behavior_type {
+    const auto is_meant = [this, index, me] { return listeners[index].self == me; }; // else it has gone, and comes back
+    return {[this, index, after, is_meant](const events_arrived& news) {
+              if (is_meant())
+                note([&] { hear(index, after, news); });
+            },
+            [](const delta_arrived&) {},
+            [this, index, is_meant](const subscription_ended& told) {
+              if (is_meant())
+                note([&] { hear_end(index, told); });
+            }};
+  });
   to.self = caf::actor_cast<caf::actor>(self);
   const auto session = to.session;
   ask("subscribe", subscribe_events{sessions[session].key(), self, after, {}},
