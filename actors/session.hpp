@@ -200,6 +200,7 @@ private:
   void ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then);
   db::log_source source() const;
   void read_or_wait(waiting_reader reader);
+  void read_kinds(std::shared_ptr<read_events> wanted, event_page found, std::function<void(result<event_page>)> then);
   void answer_readers();
   void refuse_readers(const error& why);
 

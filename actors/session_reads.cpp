@@ -140,6 +140,7 @@ void session::read_part(promise_of<read_history> answer, const read_history& req
   page_reading reading{answer, request.order, std::min(request.after.value_or(-1), offset_max),
                        std::min(request.before.value_or(known_->record.next_offset), known_->record.next_offset),
                        request.limit};
+  reading.page.messages.reserve(std::min(reading.limit, limits::page_default));
   if (reading.is_upwards())
     return read_upwards(std::make_shared<page_reading>(std::move(reading)));
   const auto take_from_memory = [&](event_offset wanted) {
@@ -253,17 +254,47 @@ void session::read_or_wait(waiting_reader reader) {
     schedule_tick(reader.deadline);
     return doing().readers.push_back(std::move(reader));
   }
-  const auto& wanted = reader.request;
+  const auto wanted = reader.request;
+  auto then = [this, reader = std::move(reader)](result<event_page> page) mutable {
+    const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
+    if (!is_all_hidden || phase_ != phase::awake)
+      return reply(reader.answer, std::move(page));
+    reader.request.after = page->read_through;
+    read_or_wait(std::move(reader));
+  };
+  if (wanted.kinds.empty())
+    read_durable(wanted.after, wanted.limit, std::move(then), wanted.from_database);
+  else
+    read_kinds(std::make_shared<read_events>(wanted), {}, std::move(then));
+}
+
+/// Page by page until there are enough, or all that is durable has been read.
+void session::read_kinds(std::shared_ptr<read_events> wanted, event_page found,
+                         std::function<void(result<event_page>)> then) {
+  const auto after = wanted->after;
   read_durable(
-      wanted.after, wanted.limit,
-      [this, reader](result<event_page> page) mutable {
-        const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
-        if (!is_all_hidden || phase_ != phase::awake)
-          return reply(reader.answer, std::move(page));
-        reader.request.after = page->read_through;
-        read_or_wait(std::move(reader));
+      after, limits::page_events_max,
+      [this, wanted, found = std::move(found), then = std::move(then)](result<event_page> page) mutable {
+        if (!page)
+          return then(std::move(page));
+        found.read_through = page->read_through;
+        auto bytes = bytes_of(found.events);
+        for (auto& entry : page->events) {
+          if (std::find(wanted->kinds.begin(), wanted->kinds.end(), entry.kind) == wanted->kinds.end())
+            continue;
+          bytes += entry.data.size();
+          found.events.push_back(std::move(entry));
+          if (found.events.size() < wanted->limit && bytes < limits::page_bytes_max)
+            continue;
+          found.read_through = found.events.back().offset;
+          return then(std::move(found));
+        }
+        if (phase_ != phase::awake || found.read_through >= known_->record.durable_offset)
+          return then(std::move(found));
+        wanted->after = found.read_through;
+        read_kinds(wanted, std::move(found), std::move(then));
       },
-      wanted.from_database);
+      wanted->from_database);
 }
 
 void session::refuse_readers(const error& why) {

@@ -35,7 +35,8 @@ struct append_events {
 };
 
 /// Durable events of a session with offset > `after`, at most `limit`, oldest first; what a rolled-back turn wrote is
-/// left out. If there is none and `wait` is set, the answer waits for the first one, else it is empty.
+/// left out. If there is none and `wait` is set, the answer waits for the first one, else it is empty. With `kinds`
+/// only such events; what lies between them is read too, so that a rare kind costs what the log is long.
 struct event_page {
   std::vector<event> events;
   event_offset read_through = -1; ///< nothing up to here is left to be read, whatever is hidden; `after` of the next
@@ -46,6 +47,7 @@ struct read_events {
   event_offset after = -1;
   std::size_t limit = limits::page_default; ///< 1 to limits::page_events_max
   std::chrono::seconds wait{0};             ///< at most limits::events_wait_max
+  std::vector<event_kind> kinds{};          ///< none: all
   bool from_database = false;               ///< as PostgreSQL has them, past what is in memory: for who verifies
   std::optional<std::string> as_user{};
 };

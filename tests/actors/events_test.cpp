@@ -229,3 +229,90 @@ TEST_CASE("an append that was not durable in time names the offsets that stay ac
   CHECK(accepted->first_offset == 2);
   CHECK(accepted->count == 2);
 }
+
+TEST_CASE("events of some kinds are found wherever they are, in pages of as many as are wanted") {
+  const auto in_memory = GENERATE(true, false);
+  stepped_service service(in_memory ? actors::directory_options{} : small_tails());
+  const auto session = service.make_session();
+  texts expected;
+  for (int i = 0; i < 3000; ++i) {
+    auto input = message(std::to_string(i));
+    if (i % 500 == 7) {
+      input.kind = event_kind::custom;
+      input.role = message_role::none;
+      expected.push_back(input.data);
+    }
+    REQUIRE(ask(service, append_of(session, {input})));
+  }
+  auto request = events_of(session);
+  request.kinds = {event_kind::custom, event_kind::tool};
+  request.limit = 4;
+  const auto first = ask(service, request).value();
+  CHECK(data_of(first.events) == texts(expected.begin(), expected.begin() + 4));
+  request.after = first.read_through;
+  const auto second = ask(service, request).value();
+  CHECK(data_of(second.events) == texts(expected.begin() + 4, expected.end()));
+  CHECK(second.read_through == 2999);
+  request.after = second.read_through;
+  request.wait = 30s;
+  const auto waiting = begin(service, request);
+  REQUIRE(ask(service, append_of(session, {message("no")})));
+  CHECK_FALSE(*waiting);
+  auto last = message("yes");
+  last.kind = event_kind::tool;
+  last.role = message_role::none;
+  REQUIRE(ask(service, append_of(session, {last})));
+  CHECK(data_of_answer(waiting) == texts{"yes"});
+}
+
+TEST_CASE("what was accepted is written although whoever said it is gone before the database has it") {
+  stepped_service service;
+  const auto session = service.make_session();
+  service.pool.answers_at_once = false;
+  {
+    caf::scoped_actor short_lived{service.steps.system()}; // gone at once: a client that closes its stream
+    short_lived->send(service.directory, append_of(session, {message("said")}));
+  }
+  service.steps.run();
+  service.heal();
+  CHECK(service.stored(session) == texts{"said"});
+}
+
+TEST_CASE("who listens or waits for events holds no connection") {
+  stepped_service service;
+  const auto leases = service.pool.leases();
+  std::vector<pending_answer<event_page>> waiting;
+  for (int i = 0; i < 50; ++i) {
+    auto request = events_of(service.make_session(), -1);
+    request.wait = 60s;
+    waiting.push_back(begin(service, request));
+    subscribe_events listening;
+    listening.session = request.session;
+    listening.subscriber = service.steps.system().spawn([]() -> event_subscriber::behavior_type {
+      return {[](const events_arrived&) {}, [](const delta_arrived&) {}, [](const subscription_ended&) {}};
+    });
+    REQUIRE(ask(service, listening));
+  }
+  service.steps.advance(30s, 1s);
+  CHECK(service.pool.leases() == leases); // the writer's
+  CHECK(service.pool.held() == 0);
+  CHECK(service.pool.reads_held() == 0);
+  for (const auto& each : waiting)
+    CHECK_FALSE(*each);
+}
+
+TEST_CASE("what a turn writes grows with what is said in it, not with what was said before") {
+  stepped_service service;
+  const auto session = service.make_session();
+  const auto rows_of_turn = [&] {
+    const auto before = service.database->log(session.id).size();
+    const auto turn = start(service, session);
+    auto answer = append_of(session, {message("answer", message_role::assistant)});
+    answer.turn = turn.id;
+    REQUIRE(ask(service, answer));
+    REQUIRE(ask(service, end_of(session, turn.id)));
+    return service.database->log(session.id).size() - before;
+  };
+  for (int i = 0; i < 200; ++i)
+    REQUIRE(rows_of_turn() == 3); // its start, the answer, its end
+}
