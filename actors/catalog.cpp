@@ -92,7 +92,7 @@ void catalog::ask_directory(Request message, std::function<void(result<typename 
 }
 
 template void catalog::ask_directory(erase_session, std::function<void(result<erased>)>);
-template void catalog::ask_directory(forget_user_everywhere, std::function<void(result<user_forgotten>)>);
+template void catalog::ask_directory(forget_user_here, std::function<void(result<user_forgotten_here>)>);
 template void catalog::ask_directory(flush, std::function<void(result<flushed>)>);
 
 // --- making ----------------------------------------------------------------------------------------------------------

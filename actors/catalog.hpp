@@ -38,10 +38,13 @@ struct make_session {
   create_session wanted;
 };
 
-/// Catalog to directory: this user is being erased. Answered when every session of the tenant that is in memory has
-/// forgotten who that is.
-struct forget_user_everywhere {
-  using reply = user_forgotten;
+/// Catalog to directory: this user is being erased. Answered when every session of the tenant that is in this process'
+/// memory has forgotten who that is, and of the journal's file nothing is left that was durable before.
+struct user_forgotten_here {
+  bool is_everywhere = true; ///< no other process owns sessions
+};
+struct forget_user_here {
+  using reply = user_forgotten_here;
   tenant_id tenant;
   std::string user_id;
 };
@@ -49,13 +52,13 @@ struct forget_user_everywhere {
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::make_session)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::forget_user_everywhere)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::user_forgotten>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::forget_user_here)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::user_forgotten_here>)
 
 namespace colloquy::actors {
 
 using catalog_directory = caf::typed_actor<answers<get_session>, answers<erase_session>, answers<make_session>,
-                                           answers<forget_user_everywhere>, answers<flush>>;
+                                           answers<forget_user_here>, answers<flush>>;
 
 using catalog_actor = caf::typed_actor<answers<create_session>, answers<open_session>, answers<list_sessions>,
                                        answers<get_analytics>, answers<erase_user>>;
@@ -92,7 +95,8 @@ private:
   void erase_next(std::shared_ptr<user_erasure> of);
   void forget_in_memory(std::shared_ptr<user_erasure> of);
   void forget_in_database(std::shared_ptr<user_erasure> of, bool found_any);
-  void answer_erasure(user_erasure& of, bool is_unsure);
+  void forget_here(std::shared_ptr<user_erasure> of, std::function<void()> then);
+  void answer_erasure(user_erasure& of);
 
   void ask_database(const tenant_id& tenant, db::unit query, const char* purpose,
                     std::function<void(const db::unit_outcome&)> then);

@@ -25,10 +25,12 @@ struct catalog::user_erasure {
   std::deque<session_key> sessions{}; ///< of the page that was read last
   std::string cursor{};               ///< of the next page; "" if there is none
   int passes = 0;
+  bool is_unsure = false; ///< more came all the time
   std::size_t gone_in_pass = 0;
   std::size_t left_in_pass = 0;
   std::optional<error> why_left{}; ///< the first of them
   int rounds = 0;                  ///< through the sessions of others
+  bool is_everywhere = true;       ///< no other process has such sessions in memory
 };
 
 promise_of<erase_user> catalog::erase(erase_user& request) {
@@ -77,6 +79,7 @@ void catalog::erase_next(std::shared_ptr<user_erasure> of) {
       return erase_page(std::move(of));
     if (of->gone_in_pass > 0 && of->passes < passes_max)
       return erase_all_again(std::move(of));
+    of->is_unsure = of->gone_in_pass > 0;
     return forget_in_memory(std::move(of));
   }
   const auto key = of->sessions.front();
@@ -100,18 +103,26 @@ void catalog::erase_next(std::shared_ptr<user_erasure> of) {
 }
 
 /// Nobody in memory may go on writing in the user's name, and what is on its way has to be there for the next step.
+/// Behind that the journal needs none of it any more.
 void catalog::forget_in_memory(std::shared_ptr<user_erasure> of) {
   ++of->rounds;
-  ask_directory<forget_user_everywhere>(
-      {of->wanted.tenant, of->wanted.user_id}, [this, of](result<user_forgotten> forgotten) {
-        if (!forgotten)
-          return reply(of->answer, result<erased>(forgotten.failure()));
-        ask_directory<flush>({of->wanted.tenant, {}}, [this, of](result<flushed> all) {
-          if (!all)
-            return reply(of->answer, result<erased>(all.failure()));
-          forget_in_database(of, false);
-        });
-      });
+  forget_here(of, [this, of] {
+    ask_directory<flush>({of->wanted.tenant, {}}, [this, of](result<flushed> all) {
+      if (!all)
+        return reply(of->answer, result<erased>(all.failure()));
+      forget_here(of, [this, of] { forget_in_database(of, false); });
+    });
+  });
+}
+
+void catalog::forget_here(std::shared_ptr<user_erasure> of, std::function<void()> then) {
+  ask_directory<forget_user_here>({of->wanted.tenant, of->wanted.user_id},
+                                  [of, then = std::move(then)](result<user_forgotten_here> forgotten) {
+                                    if (!forgotten)
+                                      return reply(of->answer, result<erased>(forgotten.failure()));
+                                    of->is_everywhere = forgotten->is_everywhere;
+                                    then();
+                                  });
 }
 
 /// Step by step until there is nothing left. If there was something, a session may have woken with it meanwhile.
@@ -126,21 +137,26 @@ void catalog::forget_in_database(std::shared_ptr<user_erasure> of, bool found_an
                    return forget_in_database(of, true);
                  if (found_any && of->rounds < passes_max)
                    return forget_in_memory(of);
-                 answer_erasure(*of, found_any);
+                 of->is_unsure = of->is_unsure || found_any;
+                 answer_erasure(*of);
                });
 }
 
-void catalog::answer_erasure(user_erasure& of, bool is_unsure) {
+void catalog::answer_erasure(user_erasure& of) {
   if (of.left_in_pass > 0)
     return reply(of.answer,
                  result<erased>(error{of.why_left->code,
                                       std::to_string(of.left_in_pass) + " sessions of the user are left, " +
                                           std::to_string(of.sum.sessions) + " are erased: " + of.why_left->message,
                                       of.why_left->retry_after.value_or(1000ms)}));
-  if (is_unsure)
-    return reply(of.answer,
-                 result<erased>(error{error_code::overloaded,
-                                      "the user goes on writing in the sessions of others; ask again", 1000ms}));
+  if (!of.is_everywhere)
+    return reply(of.answer, result<erased>(error{error_code::not_owner,
+                                                 "another process has sessions, too, and may have the user in memory; "
+                                                 "ask it as well",
+                                                 1000ms}));
+  if (of.is_unsure)
+    return reply(of.answer, result<erased>(error{error_code::overloaded,
+                                                 "something of the user goes on being written; ask again", 1000ms}));
   reply(of.answer, result<erased>(of.sum));
 }
 

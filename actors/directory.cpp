@@ -91,7 +91,7 @@ directory::behavior_type directory::make_behavior() {
           [this](await_ownership) { return tell_ownership(); },
           [this](const give_up& request) { return delegate(ownership_, request); },
           [this](close_directory) { return close(); },
-          [this](const forget_user_everywhere& request) { return forget(request); },
+          [this](const forget_user_here& request) { return forget(request); },
           [this](report_undurable) { return collect_undurable(); },
           [this](directory_tick) { on_tick(); }};
 }

@@ -9,7 +9,7 @@
 //   get_health    figures, at once but for what ownership, writer and journal know
 // and from its own: session_finished, session_ended, make_fork and run_erasure from sessions; writer_ready and
 // writer_fenced from the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the
-// sweeper; make_session and forget_user_everywhere from the catalog; replay_session and journal_replayed from who
+// sweeper; make_session and forget_user_here from the catalog; replay_session and journal_replayed from who
 // replays a journal, before which nothing is swept: what the sweeper writes would be in the way of what was accepted.
 // Ordering: requests for one session reach it in the order in which they came here. Ownership: only sessions of shards
 // that this process owns are woken; others are not_owner. When another process has
@@ -110,7 +110,7 @@ using directory_internal =
                             answers<run_erasure>, caf::reacts_to<writer_ready>, caf::reacts_to<writer_fenced>,
                             caf::reacts_to<shards_owned>, caf::reacts_to<ownership_lost>, answers<expire_resident>,
                             answers<make_session>, answers<replay_session>, caf::reacts_to<journal_replayed>,
-                            answers<forget_user_everywhere>, answers<await_ownership>,
+                            answers<forget_user_here>, answers<await_ownership>,
                             caf::replies_to<give_up>::with<result<given_up>>, answers<close_directory>,
                             answers<report_undurable>, caf::reacts_to<directory_tick>>;
 
@@ -217,9 +217,10 @@ private:
   promise_of<report_undurable> collect_undurable();
   template <class Answer>
   void tell_sessions(const session_call& call, const std::function<bool(const resident_key&)>& is_meant,
-                     std::function<void()> then);
+                     std::function<void(std::size_t)> then);
   promise_of<close_directory> close();
-  promise_of<forget_user_everywhere> forget(const forget_user_everywhere& request);
+  promise_of<forget_user_here> forget(const forget_user_here& request);
+  void forget_in_journal(promise_of<forget_user_here> answer, const tenant_id& tenant);
 
   supervisor_actor supervisor_;
   const directory_options options_;

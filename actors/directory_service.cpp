@@ -225,23 +225,32 @@ void directory::expire_flushes(time_point now) {
   });
 }
 
-/// `then` comes when all of them have answered, or will not.
+/// `then` comes when all of them have answered, or will not; with how many were too slow to.
 template <class Answer>
 void directory::tell_sessions(const session_call& call, const std::function<bool(const resident_key&)>& is_meant,
-                              std::function<void()> then) {
-  auto missing = std::make_shared<std::size_t>(1);
-  const auto one_less = [missing, then = std::move(then)] {
-    if (--*missing == 0)
-      then();
+                              std::function<void(std::size_t)> then) {
+  struct telling {
+    std::function<void(std::size_t)> then;
+    std::size_t missing = 1;
+    std::size_t late = 0;
+    void one_less() {
+      if (--missing == 0)
+        then(late);
+    }
   };
+  auto all = std::make_shared<telling>(telling{std::move(then)});
   for (auto& [key, entry] : residents_) {
     if (!is_meant(key))
       continue;
-    ++*missing;
+    ++all->missing;
     request(caf::actor_cast<caf::actor>(entry.actor), options_.request_timeout, call)
-        .then([one_less](const Answer&) { one_less(); }, [one_less](const caf::error&) { one_less(); });
+        .then([all](const Answer&) { all->one_less(); },
+              [all](const caf::error& failed) {
+                all->late += failed == caf::sec::request_timeout ? 1 : 0; // else it has ended
+                all->one_less();
+              });
   }
-  one_less();
+  all->one_less();
 }
 
 /// What is accepted behind the last flush could be lost after it was answered.
@@ -250,31 +259,42 @@ promise_of<close_directory> directory::close() {
   auto answer = make_response_promise<result<directory_closed>>();
   tell_sessions<session_closed>(
       session_call{close_session{}}, [](const resident_key&) { return true; },
-      [answer] { reply(answer, result<directory_closed>(directory_closed{})); });
+      [answer](std::size_t) { reply(answer, result<directory_closed>(directory_closed{})); });
   return answer;
 }
 
-/// The journal has records of no such session; but it writes its file anew, without what was in it before.
-promise_of<forget_user_everywhere> directory::forget(const forget_user_everywhere& request) {
-  auto answer = make_response_promise<result<user_forgotten>>();
-  const auto in_journal = [this, answer, tenant = request.tenant] {
-    if (!options_.journal || journal_is_gone_)
-      return reply(answer, result<user_forgotten>(user_forgotten{}));
-    this->request(options_.journal, options_.request_timeout, journal_erase{{tenant, session_id{}}})
-        .then(
-            [answer](const result<journal_erased>& outcome) {
-              reply(answer,
-                    outcome ? result<user_forgotten>(user_forgotten{}) : result<user_forgotten>(outcome.failure()));
-            },
-            [answer](const caf::error&) {
-              reply(answer, result<user_forgotten>(
-                                error{error_code::deadline_exceeded, "the journal takes longer to forget", 1000ms}));
-            });
+promise_of<forget_user_here> directory::forget(const forget_user_here& request) {
+  auto answer = make_response_promise<result<user_forgotten_here>>();
+  const auto in_journal = [this, answer, tenant = request.tenant](std::size_t late) {
+    if (late > 0)
+      return reply(answer,
+                   result<user_forgotten_here>(
+                       error{error_code::deadline_exceeded, std::to_string(late) + " sessions took too long", 1000ms}));
+    forget_in_journal(answer, tenant);
   };
   tell_sessions<user_forgotten>(
       session_call{forget_user{request.user_id}},
       [tenant = request.tenant](const resident_key& key) { return *key.tenant == tenant; }, in_journal);
   return answer;
+}
+
+/// It has records of no such session; but it writes its file anew, without what was in it before.
+void directory::forget_in_journal(promise_of<forget_user_here> answer, const tenant_id& tenant) {
+  const user_forgotten_here forgotten{owned_.all()};
+  if (!options_.journal)
+    return reply(answer, result<user_forgotten_here>(forgotten));
+  if (journal_is_gone_)
+    return reply(answer, result<user_forgotten_here>(error{error_code::internal, journal_is_gone}));
+  request(options_.journal, options_.request_timeout, journal_erase{{tenant, session_id{}}})
+      .then(
+          [answer, forgotten](const result<journal_erased>& outcome) {
+            reply(answer,
+                  outcome ? result<user_forgotten_here>(forgotten) : result<user_forgotten_here>(outcome.failure()));
+          },
+          [answer](const caf::error&) {
+            reply(answer, result<user_forgotten_here>(
+                              error{error_code::deadline_exceeded, "the journal takes longer to forget", 1000ms}));
+          });
 }
 
 promise_of<report_undurable> directory::collect_undurable() {

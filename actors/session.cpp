@@ -106,8 +106,6 @@ void session::take(Request& request) {
 
 template <class Request>
 void session::serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker) {
-  if (phase_ == phase::failed || phase_ == phase::erasing)
-    return reply(answer, result<typename Request::reply>(phase_ == phase::failed ? *failure_ : no_such_session));
   end_if_overdue(); // time may have passed it since the last tick
   constexpr bool is_owners = std::is_same_v<Request, update_session> || std::is_same_v<Request, erase_session> ||
                              std::is_same_v<Request, fork_session> || std::is_same_v<Request, set_participant>;
@@ -115,14 +113,25 @@ void session::serve_now(promise_of<Request>& answer, Request& request, const caf
                               std::is_same_v<Request, read_history> || std::is_same_v<Request, list_turns> ||
                               std::is_same_v<Request, subscribe_events>;
   const auto needed = is_owners ? access::owns : is_reading ? access::reads : access::writes;
-  auto problem = why_not(needed, request.as_user);
-  if (!problem && is_closing_ && !is_reading)
-    problem = shutting_down;
-  if (!problem && is_overdue() && !std::is_same_v<Request, erase_session>)
-    problem = error{error_code::session_expired, "the session has expired"};
+  auto problem = why_not_now(needed, request.as_user);
+  if (problem && problem->code == error_code::session_expired && std::is_same_v<Request, erase_session>)
+    problem.reset();
   if (problem)
     return reply(answer, result<typename Request::reply>(*problem));
   serve(answer, request, asker);
+}
+
+/// Why a request cannot be served at this moment, whatever it was when it came.
+std::optional<error> session::why_not_now(access needed, const std::optional<std::string>& as_user) const {
+  if (phase_ != phase::awake)
+    return phase_ == phase::failed ? *failure_ : no_such_session;
+  if (auto problem = why_not(needed, as_user))
+    return problem;
+  if (is_closing_ && needed != access::reads)
+    return shutting_down;
+  if (is_overdue())
+    return error{error_code::session_expired, "the session has expired"};
+  return std::nullopt;
 }
 
 /// Who may not even see a session learns nothing of it.

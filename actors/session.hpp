@@ -82,6 +82,7 @@ private:
   template <class Request>
   void serve_now(promise_of<Request>& answer, Request& request, const caf::actor_addr& asker);
   std::optional<error> why_not(access needed, const std::optional<std::string>& as_user) const;
+  std::optional<error> why_not_now(access needed, const std::optional<std::string>& as_user) const;
   // session_waking.cpp: how it begins
   void make(session_record wanted, std::optional<db::log_parent> parent, std::optional<db::remembered_key> key,
             std::size_t bytes, promise_of<create_session> answer);
@@ -120,6 +121,7 @@ private:
   void extend_life();
   void when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late);
   void when_accepted(std::uint64_t number, std::function<void(const error*)> then);
+  void when_accepted_again(std::function<void(const error*)> then);
   void on_written(std::uint64_t through);
   void answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem);
   void expire_waiters(std::deque<write_waiter>& waiters, time_point now);
@@ -129,7 +131,12 @@ private:
 
   // session_repeats.cpp: requests that come again
   using recalled = result<std::optional<db::remembered_key>>; // nothing: it is new
-  void recall(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
+  struct requester {
+    access needed;
+    std::optional<std::string> as_user;
+  };
+  void recall(const std::string& scope, const idempotency& repeat, requester by, std::function<void(recalled)> then);
+  void look_up_again(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
   void look_up_key(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
   recalled read_key(const std::string& scope, const idempotency& repeat, const db::unit_outcome& outcome) const;
   void learn_keys(std::function<void()> then);
@@ -200,7 +207,8 @@ private:
   void ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then);
   db::log_source source() const;
   void read_or_wait(waiting_reader reader);
-  void read_kinds(std::shared_ptr<read_events> wanted, event_page found, std::function<void(result<event_page>)> then);
+  struct kinds_reading;
+  void read_kinds(std::shared_ptr<kinds_reading> reading);
   void answer_readers();
   void refuse_readers(const error& why);
 

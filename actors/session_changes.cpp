@@ -110,7 +110,8 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
       not_in_time);
 }
 
-/// Ends what the user has begun and may not do any more.
+/// Ends what the user waits for and may not have any more. A turn of theirs that runs goes on, bounded by its lease:
+/// what they want to write in it is refused.
 void session::revoke(const std::string& user) {
   if (!doing_)
     return;
@@ -129,6 +130,17 @@ void session::revoke(const std::string& user) {
     });
   }
   if (auto problem = why_not(access::writes, user)) {
+    const auto drop_repeats = [&](waiting_turn& of) {
+      std::erase_if(of.repeats, [&](repeated_turn& each) {
+        if (is_theirs(each.as_user))
+          reply(each.answer, result<granted_turn>(*problem));
+        return is_theirs(each.as_user);
+      });
+    };
+    for (auto& each : doing_->turn_queue)
+      drop_repeats(each);
+    if (doing_->granting)
+      drop_repeats(doing_->granting->whose);
     std::erase_if(doing_->turn_queue, [&](waiting_turn& each) {
       if (is_theirs(each.request.as_user))
         answer_all(each, result<granted_turn>(*problem));
@@ -143,14 +155,20 @@ void session::revoke(const std::string& user) {
 
 void session::take(forget_user& request) {
   auto answer = make_response_promise<user_forgotten>();
-  if (phase_ == phase::awake && request.user_id != known_->record.user_id) {
-    std::erase_if(known_->participants, [&](const participant& each) { return each.user_id == request.user_id; });
-    revoke(request.user_id);
-    environment_->tails->forget(known_->record.log);
-    if (doing_)
-      doing_->first_message.reset();
-  }
-  answer.deliver(user_forgotten{});
+  auto forget = [this, answer, user = request.user_id]() mutable {
+    if (phase_ == phase::awake && user != known_->record.user_id) {
+      std::erase_if(known_->participants, [&](const participant& each) { return each.user_id == user; });
+      revoke(user);
+      environment_->tails->forget(known_->record.log);
+      if (doing_)
+        doing_->first_message.reset();
+    }
+    answer.deliver(user_forgotten{});
+  };
+  if (phase_ == phase::waking) // what it reads may have been there before the erasure
+    doing().waiting.push_back(std::move(forget));
+  else
+    forget();
 }
 
 // --- forking ---------------------------------------------------------------------------------------------------------
@@ -164,7 +182,8 @@ void session::serve(promise_of<fork_session>& answer, fork_session& request, con
 
 void session::fork_once(promise_of<fork_session> answer, fork_session request, bool is_last_try) {
   const auto repeat = *request.repeat;
-  recall("fork", repeat, [this, answer, held = std::move(request), is_last_try](recalled found) mutable {
+  const requester by{access::owns, request.as_user};
+  recall("fork", repeat, by, [this, answer, held = std::move(request), is_last_try](recalled found) mutable {
     if (!found)
       return reply(answer, result<session_record>(found.failure()));
     if (!*found)
@@ -255,6 +274,7 @@ void session::expire() {
   end_running(turn_status::cancelled, /*starts_next=*/false);
   log_about(spdlog::level::debug, subject(), "expired");
   known_->record.status = session_status::expired;
+  known_->record.updated_at = environment_->now();
   auto writing = new_draft(reserve_if_possible(status_event_bytes));
   add_status(writing, session_status_json(session_status::expired), turn_id{});
   writing.write->changed = std::make_shared<const session_record>(known_->record);

@@ -17,15 +17,15 @@ namespace colloquy::actors {
 /// double the tool calls' ids.
 inline constexpr std::size_t append_bytes_max = std::size_t{256} << 20;
 
-/// An event's short texts, some of them in an index, whose rows end at some 2,700 bytes; 255 characters fit in any case.
+/// An event's short texts, some of them in an index, whose rows end at some 2,700 bytes; 255 characters fit anyway.
 inline constexpr std::size_t event_field_bytes_max = 4 * limits::name_chars_max;
 inline constexpr std::size_t tool_calls_max = 1000; ///< of one message
 
 /// Of one turn, each way: far above any model's and far below what the sums in a bigint could overflow with.
 inline constexpr std::int64_t turn_tokens_max = 1'000'000'000'000;
 
-/// Digits before and after the point of a number in metadata, which is kept as jsonb: every double has fewer, numeric
-/// could hold little more than 16,383 after the point, and reading writes them all out.
+/// Digits before and after the point of a number in metadata, which the view `conversations` casts to jsonb: every
+/// double has fewer, numeric could hold little more than 16,383 after the point, and reading writes them all out.
 inline constexpr std::size_t metadata_digits_max = 400;
 
 std::optional<error> check_creation(const create_session& request);

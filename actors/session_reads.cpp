@@ -248,6 +248,30 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   read_or_wait({answer, std::move(request), deadline});
 }
 
+struct session::kinds_reading {
+  read_events wanted; // its `after` moves on
+  time_point until;
+  std::function<void(result<event_page>)> then;
+  event_page found{};
+  std::size_t bytes = 0;
+
+  /// True once there is as much as one page may hold.
+  bool take(event_page page) {
+    for (auto& entry : page.events) {
+      if (std::find(wanted.kinds.begin(), wanted.kinds.end(), entry.kind) == wanted.kinds.end())
+        continue;
+      bytes += entry.data.size();
+      found.events.push_back(std::move(entry));
+      if (found.events.size() < wanted.limit && bytes < limits::page_bytes_max)
+        continue;
+      found.read_through = found.events.back().offset;
+      return true;
+    }
+    found.read_through = wanted.after = page.read_through;
+    return false;
+  }
+};
+
 void session::read_or_wait(waiting_reader reader) {
   const auto now = clock().now();
   if (reader.request.after >= known_->record.durable_offset && reader.deadline > now) {
@@ -259,42 +283,34 @@ void session::read_or_wait(waiting_reader reader) {
     const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
     if (!is_all_hidden || phase_ != phase::awake)
       return reply(reader.answer, std::move(page));
+    if (auto problem = why_not_now(access::reads, reader.request.as_user)) // it may have changed meanwhile
+      return reply(reader.answer, result<event_page>(*problem));
     reader.request.after = page->read_through;
     read_or_wait(std::move(reader));
   };
   if (wanted.kinds.empty())
-    read_durable(wanted.after, wanted.limit, std::move(then), wanted.from_database);
-  else
-    read_kinds(std::make_shared<read_events>(wanted), {}, std::move(then));
+    return read_durable(wanted.after, wanted.limit, std::move(then), wanted.from_database);
+  const auto until = now + environment_->request_timeout;
+  read_kinds(std::make_shared<kinds_reading>(kinds_reading{wanted, until, std::move(then)}));
 }
 
-/// Page by page until there are enough, or all that is durable has been read.
-void session::read_kinds(std::shared_ptr<read_events> wanted, event_page found,
-                         std::function<void(result<event_page>)> then) {
-  const auto after = wanted->after;
+/// Page by page until there are enough, all that is durable has been read, or time is up: then the answer tells how far
+/// it came.
+void session::read_kinds(std::shared_ptr<kinds_reading> reading) {
+  const auto& wanted = reading->wanted;
   read_durable(
-      after, limits::page_events_max,
-      [this, wanted, found = std::move(found), then = std::move(then)](result<event_page> page) mutable {
+      wanted.after, limits::page_events_max,
+      [this, reading](result<event_page> page) {
         if (!page)
-          return then(std::move(page));
-        found.read_through = page->read_through;
-        auto bytes = bytes_of(found.events);
-        for (auto& entry : page->events) {
-          if (std::find(wanted->kinds.begin(), wanted->kinds.end(), entry.kind) == wanted->kinds.end())
-            continue;
-          bytes += entry.data.size();
-          found.events.push_back(std::move(entry));
-          if (found.events.size() < wanted->limit && bytes < limits::page_bytes_max)
-            continue;
-          found.read_through = found.events.back().offset;
-          return then(std::move(found));
-        }
-        if (phase_ != phase::awake || found.read_through >= known_->record.durable_offset)
-          return then(std::move(found));
-        wanted->after = found.read_through;
-        read_kinds(wanted, std::move(found), std::move(then));
+          return reading->then(std::move(page));
+        const bool is_over = reading->take(std::move(page).value()) || phase_ != phase::awake ||
+                             reading->wanted.after >= known_->record.durable_offset || clock().now() >= reading->until;
+        if (is_over)
+          reading->then(std::move(reading->found));
+        else
+          read_kinds(reading);
       },
-      wanted->from_database);
+      wanted.from_database);
 }
 
 void session::refuse_readers(const error& why) {

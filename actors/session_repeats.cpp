@@ -17,7 +17,9 @@ constexpr std::size_t hashes_max = 20'000;
 
 } // namespace
 
-void session::recall(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then) {
+/// `by`: whose access is looked at again if the answer takes its time.
+void session::recall(const std::string& scope, const idempotency& repeat, requester by,
+                     std::function<void(recalled)> then) {
   if (!is_storable(repeat))
     return then(unstorable_key());
   if (const auto* known = undurable_key(scope, repeat.key))
@@ -25,17 +27,16 @@ void session::recall(const std::string& scope, const idempotency& repeat, std::f
   const auto hash = db::idempotency_hash(scope, repeat.key);
   if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
     return then(std::optional<db::remembered_key>{});
-  auto then_if_awake = [this, then = std::move(then)](recalled found) {
-    if (phase_ == phase::awake)
-      return then(std::move(found));
-    then(phase_ == phase::failed ? *failure_ : error{error_code::not_found, "no such session"});
+  auto then_if_it_may = [this, by = std::move(by), then = std::move(then)](recalled found) {
+    auto problem = why_not_now(by.needed, by.as_user);
+    then(problem ? recalled(*problem) : std::move(found));
   };
   if (known_->knows_all_keys || known_->key_hashes.size() >= hashes_max)
-    return look_up_key(scope, repeat, std::move(then_if_awake));
-  learn_keys([this, scope, repeat, hash, then_if_awake]() mutable {
+    return look_up_key(scope, repeat, std::move(then_if_it_may));
+  learn_keys([this, scope, repeat, hash, then_if_it_may]() mutable {
     if (known_->knows_all_keys && !known_->key_hashes.contains(hash))
-      return then_if_awake(std::optional<db::remembered_key>{});
-    look_up_key(scope, repeat, std::move(then_if_awake));
+      return then_if_it_may(std::optional<db::remembered_key>{});
+    look_up_key(scope, repeat, std::move(then_if_it_may));
   });
 }
 
@@ -44,7 +45,7 @@ void session::look_up_key(const std::string& scope, const idempotency& repeat, s
   const auto place = std::make_pair(scope, repeat.key);
   const auto [twins, is_first] = doing().keys_looked_up.try_emplace(place);
   if (!is_first)
-    return twins->second.push_back([this, scope, repeat, then] { recall(scope, repeat, then); });
+    return twins->second.push_back([this, scope, repeat, then] { look_up_again(scope, repeat, then); });
   ask_database(db::find_key(key_.tenant, key_.id, scope, repeat.key), "find_key",
                [this, scope, place, repeat, then = std::move(then)](const db::unit_outcome& outcome) {
                  auto others = doing().keys_looked_up.extract(place);
@@ -52,6 +53,11 @@ void session::look_up_key(const std::string& scope, const idempotency& repeat, s
                  for (const auto& each : others.mapped())
                    each();
                });
+}
+
+/// `then` looks at the asker's access by itself.
+void session::look_up_again(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then) {
+  recall(scope, repeat, {access::reads, std::nullopt}, std::move(then));
 }
 
 session::recalled session::read_key(const std::string& scope, const idempotency& repeat,

@@ -60,7 +60,7 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     remember_cancelled(waited);
     return reply(answer, result<turn_record>(waited));
   }
-  if (const auto* waited = find_cancelled(request.turn))
+  if (const auto* waited = is_running(request.turn) ? nullptr : find_cancelled(request.turn)) // it may have come back
     return reply(answer, request.outcome == turn_status::cancelled ? result<turn_record>(*waited) : turn_is_lost);
   const auto give = [answer](const turn_record& turn) {
     return [answer, turn](const error* problem) mutable {
@@ -68,13 +68,13 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
     };
   };
   if (known_->last_turn && known_->last_turn->id == request.turn && known_->last_turn->status == request.outcome)
-    return when_accepted(last_number_, give(*known_->last_turn)); // asked again
+    return when_accepted_again(give(*known_->last_turn));
   if (!is_running(request.turn)) {
     if (known_->last_turn && known_->last_turn->id == request.turn)
       return refuse(turn_is_lost);
     // An older one: asked again, perhaps.
     if (const auto* older = undurable_turn(request.turn))
-      return older->status == request.outcome ? when_accepted(last_number_, give(*older)) : refuse(turn_is_lost);
+      return older->status == request.outcome ? when_accepted_again(give(*older)) : refuse(turn_is_lost);
     return ask_database(db::read_turn(key_, request.turn), "read_turn",
                         [answer, wanted = request.outcome](const db::unit_outcome& outcome) mutable {
                           auto found = db::decode_turns(outcome);
@@ -129,6 +129,7 @@ std::uint64_t session::write_end(draft writing, turn_status how, const std::opti
     writing.write->tokens_counted = tokens;
     ++known_->record.turn_count;
     known_->record.total_tokens += tokens;
+    known_->record.updated_at = *turn.ended_at;
   }
   forget_deltas();
   doing().holder = {};

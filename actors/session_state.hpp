@@ -45,6 +45,7 @@ struct write_waiter {
 struct repeated_turn {
   promise_of<start_turn> answer;
   caf::actor_addr asker{};
+  std::optional<std::string> as_user{};
 };
 
 struct waiting_turn {
@@ -76,8 +77,8 @@ struct subscription {
   event_offset taken = -1;                                      ///< through here
   std::deque<std::pair<event_offset, std::size_t>> under_way{}; ///< what was sent: through where, how many bytes
   std::size_t bytes_under_way = 0;
-  bool is_reading = false; ///< what is stored
-  turn_id delta_turn{};    ///< whose text so far it has got; nil also when it is too far behind for more of it
+  bool is_reading = false;                    ///< what is stored
+  turn_id delta_turn{};                       ///< whose text so far it has got
   std::deque<std::size_t> deltas_under_way{}; ///< their bytes
   std::size_t delta_bytes_under_way = 0;
   std::uint64_t deltas_taken = 0;

@@ -49,7 +49,8 @@ void session::serve(promise_of<start_turn>& answer, start_turn& request, const c
   if (joins_twin(waiting))
     return;
   const auto repeat = *waiting.request.repeat;
-  recall("turn", repeat, [this, waiting = std::move(waiting)](recalled found) mutable {
+  const requester by{access::writes, waiting.request.as_user};
+  recall("turn", repeat, by, [this, waiting = std::move(waiting)](recalled found) mutable {
     if (!found)
       return reply(waiting.answer, result<granted_turn>(found.failure()));
     if (*found)
@@ -83,7 +84,7 @@ bool session::joins_twin(waiting_turn& waiting) {
   } else {
     if (waiting.asker)
       monitor_once(waiting.asker);
-    twin->repeats.push_back({waiting.answer, waiting.asker});
+    twin->repeats.push_back({waiting.answer, waiting.asker, waiting.request.as_user});
   }
   return true;
 }
@@ -102,7 +103,7 @@ void session::repeat_turn(promise_of<start_turn>& answer, start_turn& request, c
   const auto* turn =
       known_->last_turn && known_->last_turn->id == known.turn ? &*known_->last_turn : undurable_turn(known.turn);
   if (turn)
-    return when_accepted(last_number_, [answer, with_history, turn = turn_record(*turn)](const error* problem) mutable {
+    return when_accepted_again([answer, with_history, turn = turn_record(*turn)](const error* problem) mutable {
       problem ? reply(answer, result<granted_turn>(*problem)) : with_history(turn);
     });
   ask_database(db::read_turn(key_, known.turn), "read_turn",

@@ -146,7 +146,8 @@ void session::send_write(db::session_write_ptr write) {
 /// not write its row each time.
 void session::extend_life() {
   auto& record = known_->record;
-  if (!environment_->sliding_expiry || !record.expires_in || !record.expires_at || phase_ != phase::awake)
+  if (is_closing_ || !environment_->sliding_expiry || !record.expires_in || !record.expires_at ||
+      phase_ != phase::awake)
     return;
   const auto wanted = environment_->now() + *record.expires_in;
   if (wanted - *record.expires_at < *record.expires_in / 20)
@@ -182,6 +183,16 @@ void session::when_accepted(std::uint64_t number, std::function<void(const error
       {number, std::move(then), deadline,
        error{error_code::deadline_exceeded, "the journal did not have it within the time allowed; it stays accepted"}});
   schedule_tick(deadline);
+}
+
+/// For a request that comes again: a later write than its own does as well. What it asks for reserved its bytes the
+/// first time, so that repeats have a bound of their own.
+void session::when_accepted_again(std::function<void(const error*)> then) {
+  if (doing_ && doing_->journaled_waiters.size() >= limits::durable_waiters_per_session_max) {
+    const error full{error_code::overloaded, "too many wait for the journal of this session", overload_retry};
+    return then(&full);
+  }
+  when_accepted(last_number_, std::move(then));
 }
 
 void session::answer_waiters(std::deque<write_waiter>& waiters, std::uint64_t through, const error* problem) {
@@ -286,7 +297,8 @@ void session::serve(promise_of<append_events>& answer, append_events& request, c
   if (!request.repeat)
     return append(answer, request);
   const auto repeat = *request.repeat;
-  recall("append", repeat, [this, answer, held = std::move(request)](recalled found) mutable {
+  const requester by{access::writes, request.as_user};
+  recall("append", repeat, by, [this, answer, held = std::move(request)](recalled found) mutable {
     if (!found)
       return reply(answer, result<appended>(found.failure()));
     if (!*found)
@@ -295,7 +307,11 @@ void session::serve(promise_of<append_events>& answer, append_events& request, c
     const appended first{known.first_offset, static_cast<std::size_t>(known.count), held.wanted};
     if (known.first_offset + known.count - 1 <= known_->record.durable_offset)
       return reply(answer, result<appended>(first));
-    answer_append(answer, first, last_number_); // a later write than its own does as well
+    if (first.reached == durability::durable)
+      return answer_append(answer, first, last_number_); // a later write than its own does as well
+    when_accepted_again([answer, first](const error* problem) mutable {
+      reply(answer, problem ? result<appended>(*problem) : result<appended>(first));
+    });
   });
 }
 
@@ -314,8 +330,6 @@ void session::answer_append(promise_of<append_events> answer, const appended& re
 
 void session::append(promise_of<append_events>& answer, append_events& request) {
   const auto refuse = [&](error why) { reply(answer, result<appended>(std::move(why))); };
-  if (is_closing_) // it waited for something until now
-    return refuse(shutting_down);
   if (auto problem = why_not_writable())
     return refuse(*problem);
   if (request.turn && !is_running(*request.turn))

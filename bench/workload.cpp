@@ -59,7 +59,7 @@ std::string workload::copy_rows(const slice& part) const {
     rows.append(to_string(input.kind)).push_back('\t');
     rows.append(to_string(input.role)).push_back('\t');
     rows.append(std::to_string(at.offset + 1)).push_back('\t'); // every event is a message
-    rows.append(input.data).push_back('\n'); // nothing in it that COPY would have escaped
+    rows.append(input.data).push_back('\n');                    // nothing in it that COPY would have escaped
   }
   return rows;
 }

@@ -312,10 +312,17 @@ private:
     check_at_most("reconnect_delay_first", &settings::reconnect_delay_first, "reconnect_delay_max",
                   &settings::reconnect_delay_max);
     check_at_most("tenant_waiters_max", &settings::tenant_waiters_max, "pool_waiters_max", &settings::pool_waiters_max);
-    check_at_most("tenant_undurable_bytes_max", &settings::tenant_undurable_bytes_max, "undurable_bytes_max",
+    if (is_given("tenant_undurable_bytes_max"))
+      check_at_most("tenant_undurable_bytes_max", &settings::tenant_undurable_bytes_max, "undurable_bytes_max",
+                    &settings::undurable_bytes_max);
+    check_at_most("session_undurable_bytes_max", &settings::session_undurable_bytes_max, "undurable_bytes_max",
                   &settings::undurable_bytes_max);
-    check_at_most("session_undurable_bytes_max", &settings::session_undurable_bytes_max, "tenant_undurable_bytes_max",
-                  &settings::tenant_undurable_bytes_max);
+    if (is_given("tenant_undurable_bytes_max"))
+      check_at_most("session_undurable_bytes_max", &settings::session_undurable_bytes_max, "tenant_undurable_bytes_max",
+                    &settings::tenant_undurable_bytes_max);
+    else // half of it all, but no less than one session may have
+      out_.values.tenant_undurable_bytes_max =
+          std::max(out_.values.undurable_bytes_max / 2, out_.values.session_undurable_bytes_max);
   }
 
   /// A default gives way to a value that somebody wrote; two written values must agree.

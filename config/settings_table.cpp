@@ -194,10 +194,12 @@ void add_writing_settings(std::vector<setting_descriptor>& table) {
                                "told to retry."));
   table.push_back(size_setting("tenant_undurable_bytes_max", &settings::tenant_undurable_bytes_max, undurable_range,
                                "How much of one tenant may be accepted and not yet durable, so that none takes all of "
-                               "it; not more than undurable_bytes_max, which its default follows down."));
+                               "it; not more than undurable_bytes_max. Unless set it is half of that, or what one "
+                               "session may have, if that is more."));
   table.push_back(size_setting("session_undurable_bytes_max", &settings::session_undurable_bytes_max, undurable_range,
                                "How much of one session may be accepted and not yet durable; not more than "
-                               "tenant_undurable_bytes_max, which its default follows down."));
+                               "undurable_bytes_max, which its default follows down, and than "
+                               "tenant_undurable_bytes_max, if that is set."));
 }
 
 void add_journal_settings(std::vector<setting_descriptor>& table) {

@@ -45,7 +45,7 @@ constexpr oid update_sessions_types[] = {oids::text_array, oids::uuid_array,    
                                          oids::text_array, oids::timestamptz_array, oids::int8_array, oids::int8_array};
 constexpr statement update_sessions{
     "update_sessions",
-    "UPDATE sessions AS s SET title = c.title, metadata = c.metadata::jsonb, status = c.status,"
+    "UPDATE sessions AS s SET title = c.title, metadata = c.metadata, status = c.status,"
     " expires_at = c.expires_at, expires_in_s = c.expires_in_s, version = c.version"
     " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
     " AS c(tenant_id, id, title, metadata, status, expires_at, version, expires_in_s)"

@@ -30,7 +30,7 @@ constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 13};
 #define COLLOQUY_INSERT_SESSIONS                                                                                       \
   "INSERT INTO sessions (tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at,"          \
   " updated_at, expires_at, parent_id, fork_offset, expires_in_s)"                                                     \
-  " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata::jsonb,"             \
+  " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata,"             \
   " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset, s.expires_in_s"
 #define COLLOQUY_SESSION_COLUMNS                                                                                       \
   "tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at, expires_at, parent_id,"         \

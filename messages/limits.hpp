@@ -48,7 +48,7 @@ inline constexpr std::size_t deltas_kept_bytes_max = std::size_t{1} << 20;
 inline constexpr std::size_t participants_max = 1000;
 
 /// Who listens to one session at once; and how far one may be behind before it is told to come back.
-inline constexpr std::size_t subscribers_per_session_max = 16'384;
+inline constexpr std::size_t subscribers_per_session_max = 1000;
 inline constexpr std::size_t subscriber_lag_events_max = 5000;
 inline constexpr std::size_t subscriber_lag_bytes_max = std::size_t{8} << 20;
 inline constexpr std::size_t subscriber_lag_deltas_max = 1000;

@@ -271,3 +271,32 @@ TEST_CASE("a session that another process owns keeps nothing else of an erased u
   CHECK(gone.failure().message.find("1 sessions of the user are left") == 0);
   CHECK(refusal(service, get_session{own, {}}) == error_code::not_found);
 }
+
+TEST_CASE("who is taken out while a repeated request is looked up is told no more of it") {
+  stepped_service service(short_idle());
+  const auto session = service.make_session();
+  REQUIRE(ask(service, set_participant{session, "bob", participant_role::writer}));
+  auto said = append_of(session, {message("by bob")}, idempotency{"k", "p"});
+  said.as_user = "bob";
+  REQUIRE(ask(service, said));
+  start_turn wanted;
+  wanted.session = session;
+  wanted.as_user = "bob";
+  wanted.repeat = idempotency{"t", "p"};
+  const auto turn = ask(service, wanted);
+  REQUIRE(turn);
+  REQUIRE(ask(service, end_of(session, turn->turn.id)));
+  passivate(service);
+  REQUIRE(ask(service, append_of(session, {message("x")}, idempotency{"other", "p"}))); // so that it knows its keys
+  service.pool.reads_at_once = false;
+  const auto again = begin(service, said);
+  const auto turn_again = begin(service, wanted);
+  CHECK_FALSE(*again);
+  CHECK_FALSE(*turn_again);
+  REQUIRE(ask(service, set_participant{session, "bob", std::nullopt}));
+  service.heal();
+  REQUIRE(*again);
+  REQUIRE(*turn_again);
+  CHECK(code_of(again) == error_code::not_found);
+  CHECK(code_of(turn_again) == error_code::not_found);
+}

@@ -393,3 +393,22 @@ TEST_CASE("cancelling a turn that waited gives the same answer again, and any ot
   CHECK(again->ended_at == first->ended_at);
   CHECK(service.refusal(service.ending(*waiting.id)) == error_code::turn_lost);
 }
+
+TEST_CASE("a turn that was cancelled while it waited may be asked for again, and is then its caller's") {
+  turns service;
+  const auto before = service.start();
+  auto wanted = service.wanted();
+  wanted.id = turn_id::make();
+  service.send(wanted);
+  REQUIRE(service.ask(service.ending(*wanted.id, turn_status::cancelled)));
+  auto again = service.send(wanted);
+  REQUIRE(service.ask(service.ending(before.id)));
+  REQUIRE(*again);
+  REQUIRE_FALSE(code_of(again));
+  auto end = service.ending(*wanted.id);
+  end.events = {message("answer", message_role::assistant)};
+  const auto ended = service.ask(end);
+  REQUIRE(ended);
+  CHECK(ended->status == turn_status::completed);
+  CHECK(service.said() == texts{"answer"});
+}

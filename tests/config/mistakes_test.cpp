@@ -189,7 +189,7 @@ TEST_CASE("two written values that contradict each other are told with both", "[
   CHECK(load(from).mistakes.empty());
   from.flags = {{"session-undurable-bytes-max", "1GiB"}};
   CHECK(only_mistake(from) == "session_undurable_bytes_max = \"1GiB\" (flag --session-undurable-bytes-max): must be at "
-                              "most tenant_undurable_bytes_max, which is 128MiB (default)");
+                              "most undurable_bytes_max, which is 256MiB (default)");
 }
 
 TEST_CASE("values refused already are not compared", "[mistakes]") {

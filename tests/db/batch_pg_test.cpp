@@ -45,7 +45,7 @@ TEST_CASE("a session is read back as it was written, its counters, turn and part
   record.title = "A title";
   record.expires_at = record.created_at + std::chrono::hours{24};
   record.expires_in = std::chrono::hours{24};
-  record.metadata = R"({"a": 1})";
+  record.metadata = R"({"b":1.0,  "a":2})";
   CHECK(store.commit({making(record)}).empty());
   CHECK(store.read(key).record.durable_offset == -1);
   CHECK(store.read(key).messages == 0);
@@ -74,7 +74,7 @@ TEST_CASE("a session is read back as it was written, its counters, turn and part
   CHECK(read.record.created_at == record.created_at);
   CHECK(read.record.expires_at == record.expires_at);
   CHECK(read.record.expires_in == record.expires_in);
-  CHECK(read.record.metadata == R"({"a": 1})");
+  CHECK(read.record.metadata == R"({"b":1.0,  "a":2})");
   CHECK(read.record.turn_count == 1);
   CHECK(read.record.total_tokens == 42);
   CHECK(read.record.durable_offset == 2);
