@@ -55,7 +55,7 @@ TEST_CASE("a session keeps the fields it was made with") {
   REQUIRE(got);
   CHECK(got->external_id == "ticket-7");
   CHECK(service.database().value(
-            "SELECT user_id || agent_id || external_id || title || (metadata->>'plan') FROM sessions") ==
+            "SELECT user_id || agent_id || external_id || title || (metadata::json->>'plan') FROM sessions") ==
         "adaplannerticket-7Größegold");
 
   auto again = service.ask<session_record>(request);
