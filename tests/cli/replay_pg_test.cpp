@@ -104,8 +104,8 @@ TEST_CASE("every message is in the database as the bytes in the file, and nothin
     for (int copy = 1; copy <= 2; ++copy) {
       const auto rows =
           database.exec("SELECT e.data, e.role, e.turn_id IS NOT NULL FROM sessions s JOIN events e USING "
-                        "(tenant_id, log_id) WHERE s.metadata->>'conversation_id' = " +
-                        quoted(id) + " AND s.metadata->>'copy' = '" + std::to_string(copy) +
+                        "(tenant_id, log_id) WHERE s.metadata::json->>'conversation_id' = " +
+                        quoted(id) + " AND s.metadata::json->>'copy' = '" + std::to_string(copy) +
                         "' AND e.kind = 'message' ORDER BY e.\"offset\"");
       REQUIRE(rows.size() == expected.messages.size());
       for (std::size_t i = 0; i < rows.size(); ++i) {
