@@ -81,25 +81,20 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
                                                     std::to_string(limits::name_chars_max) + " characters"});
   if (request.user_id == known_->record.user_id)
     return refuse({error_code::invalid_request, "\"" + request.user_id + "\" owns the session"});
-  auto& all = known_->participants;
-  auto at = std::lower_bound(all.begin(), all.end(), request.user_id,
-                             [](const participant& each, const std::string& id) { return each.user_id < id; });
-  const bool is_there = at != all.end() && at->user_id == request.user_id;
+  const auto& all = known_->participants;
+  const bool is_there =
+      std::any_of(all.begin(), all.end(), [&](const participant& each) { return each.user_id == request.user_id; });
   if (request.role && !is_there && all.size() >= limits::participants_max)
     return refuse({error_code::invalid_request,
                    "more than " + std::to_string(limits::participants_max) + " participants of one session"});
   auto reservation = reserve(limits::event_overhead_bytes);
   if (!reservation)
     return refuse(reservation.failure());
-  if (request.role && is_there)
-    at->role = *request.role;
-  else if (request.role)
-    all.insert(at, {request.user_id, *request.role});
-  else if (is_there)
-    all.erase(at);
+  const db::participant_change change{request.user_id, request.role};
+  change_participant(change);
   revoke(request.user_id);
   auto writing = new_draft(std::move(reservation).value());
-  writing.write->participants.push_back({request.user_id, request.role});
+  writing.write->participants.push_back(change);
   writing.write->bytes = limits::event_overhead_bytes;
   when_durable(
       send_draft(std::move(writing)),

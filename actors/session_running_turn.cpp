@@ -102,12 +102,8 @@ void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::
 void session::end_running(turn_status how, bool starts_next) {
   if (!turn_runs())
     return;
-  if (how == turn_status::rolled_back) {
-    doing().hidden_turns.push_back(known_->last_turn->id);
-    doing().hidden_messages.reset();
-    doing().first_message.reset();                   // it may be one of those
-    environment_->tails->forget(known_->record.log); // who reads it later must not need to know of this
-  }
+  if (how == turn_status::rolled_back)
+    hide(known_->last_turn->id);
   // It must be written down whatever the budget says: without it nobody else's turn could start.
   write_end(new_draft(reserve_if_possible(status_event_bytes)), how, std::nullopt, {});
   if (starts_next)
