@@ -12,7 +12,8 @@
 //   resend_undurable -> resent         after a writer's death
 //   replay_writes  -> replayed         a journal's records, right after waking; answered when they are durable
 //   written, creation_outcome, write_refused from the writer; journaled, journal_refused from the journal;
-//   expire_session, session_disowned from the directory.
+//   expire_session, session_disowned, forget_user, tell_undurable, close_session from the directory; behind the last it
+//   writes nothing more.
 // Waking: unless it is being made it reads its row and the end of its log first; requests that come meanwhile wait, in
 //   a bounded queue. A turn that was running when the last service crashed is closed as lost.
 // Ordering: requests are handled one at a time in order of arrival; a write reaches the writer before its answer

@@ -152,12 +152,15 @@ void session::read_part(promise_of<read_history> answer, const read_history& req
           reading.take(*entry);
     reading.before = std::min(reading.before, from);
   };
-  // Most events are messages, so that this is mostly enough; going through all that memory has would cost what the log
-  // is long, not what is returned.
-  const auto likely = std::max<event_offset>(reading.before, 0) - 2 * static_cast<event_offset>(reading.limit);
-  take_from_memory(std::max<event_offset>(likely, 0));
-  if (!reading.has_all())
-    take_from_memory(0);
+  // From the end, in growing steps: most events are messages, and going through all that memory has would cost what the
+  // log is long, not what is returned.
+  const auto end = std::max<event_offset>(reading.before, 0);
+  for (auto span = static_cast<event_offset>(reading.limit);; span *= 4) {
+    const auto wanted = std::max<event_offset>(end - span, 0);
+    take_from_memory(wanted);
+    if (reading.has_all() || wanted == 0 || reading.before > wanted) // there is no more in memory
+      break;
+  }
   read_downwards(std::make_shared<page_reading>(std::move(reading)));
 }
 
