@@ -288,7 +288,8 @@ private:
         path = whole.lexically_normal();
     };
     absolute(out_.values.data_dir);
-    for (auto* path : {&out_.values.postgres_bin_dir, &out_.values.journal_path})
+    for (auto* path : {&out_.values.postgres_bin_dir, &out_.values.journal_path, &out_.values.tls_certificate,
+                       &out_.values.tls_key, &out_.values.jwt_jwks_file})
       if (*path)
         absolute(**path);
     if (auto& authorities = out_.values.ssl_root_cert; authorities && *authorities != "system")

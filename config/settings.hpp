@@ -107,6 +107,28 @@ struct settings {
   std::size_t turns_queued_max = 64;
   std::chrono::milliseconds request_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{5};
+  std::string listen = "127.0.0.1:8080";                ///< see listen_address.hpp
+  std::optional<std::filesystem::path> tls_certificate; ///< set with tls_key, or neither
+  std::optional<std::filesystem::path> tls_key;
+  std::optional<std::string> cors_origins;
+  std::optional<std::string> admin_key;  ///< secret
+  std::optional<std::string> jwt_secret; ///< secret
+  std::optional<std::filesystem::path> jwt_jwks_file;
+  std::optional<std::string> jwt_issuer;
+  std::optional<std::string> jwt_audience;
+  std::string jwt_tenant_claim = "tenant";
+  std::size_t http_connections_max = 20'000;
+  std::size_t tenant_connections_max = 15'000;
+  std::size_t http_header_bytes_max = 32 * kibibyte;
+  std::size_t body_bytes_max = 16 * mebibyte;
+  std::size_t message_bytes_max = 4 * mebibyte;
+  std::size_t metadata_bytes_max = 64 * kibibyte;
+  std::size_t response_compress_bytes_min = 4 * kibibyte; ///< 0: never
+  std::chrono::milliseconds http_request_read_timeout = std::chrono::seconds{30};
+  std::chrono::milliseconds http_write_timeout = std::chrono::seconds{30};
+  std::chrono::milliseconds http_idle_timeout = std::chrono::seconds{75};
+  std::size_t streams_max = 15'000;
+  bool access_log = false;
 };
 
 enum class setting_kind { text, path, level, count, duration, size };

@@ -251,6 +251,7 @@ std::vector<setting_descriptor> make_table() {
   add_writing_settings(table);
   add_journal_settings(table);
   add_session_settings(table);
+  add_edge_settings(table);
   return table;
 }
 

@@ -10,4 +10,7 @@ namespace colloquy::config {
 /// In the order of the struct.
 std::vector<setting_descriptor> make_table();
 
+/// Those of the edge: where it listens, who may call, what one call may take.
+void add_edge_settings(std::vector<setting_descriptor>& table);
+
 } // namespace colloquy::config

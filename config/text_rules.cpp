@@ -1,5 +1,6 @@
 #include "config/text_rules.hpp"
 
+#include "config/listen_address.hpp"
 #include "config/profile.hpp"
 
 namespace colloquy::config {
@@ -79,6 +80,39 @@ bool is_session_mode(std::string_view text) {
   return text == "session";
 }
 
+bool is_listen(std::string_view text) {
+  return parse_listen_addresses(text).has_value();
+}
+
+/// A list of origins, as browsers send them, or a star alone.
+bool is_origins(std::string_view text) {
+  if (text == "*")
+    return true;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    const auto origin = text.substr(0, comma);
+    const auto scheme = origin.find("://");
+    const bool is_web = origin.starts_with("http://") || origin.starts_with("https://");
+    if (!is_web || origin.size() == scheme + 3 || origin.find_first_of("/ *", scheme + 3) != std::string_view::npos ||
+        std::any_of(origin.begin(), origin.end(), is_control))
+      return false;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return true;
+}
+
+bool is_long_secret(std::string_view text) {
+  return text.size() >= 32 && is_secret(text);
+}
+
+bool is_plain_text(std::string_view text) {
+  return text.size() <= 2048 && std::none_of(text.begin(), text.end(), is_control);
+}
+
+bool is_claim(std::string_view text) {
+  return !text.empty() && text.size() <= 255 && is_plain_text(text);
+}
+
 } // namespace
 
 text_rule connection_rule() {
@@ -137,6 +171,31 @@ text_rule pool_mode_rule() {
   return {"only session: in transaction mode settings, prepared statements, LISTEN and locks are lost between "
           "transactions; a session pooler's port is 5432",
           is_session_mode};
+}
+
+text_rule listen_rule() {
+  return {"HOST:PORT, [IPV6]:PORT or unix:/PATH; several with a comma between them, eight at most", is_listen};
+}
+
+text_rule origins_rule() {
+  return {"origins as https://app.example.com with commas between them, or * alone; empty for none", is_origins};
+}
+
+text_rule long_secret_rule() {
+  return {"at least 32 characters, none of them a line break or another control character; empty for none",
+          is_long_secret};
+}
+
+text_rule claim_rule() {
+  return {"a claim's name of 1 to 255 bytes", is_claim};
+}
+
+text_rule plain_text_rule() {
+  return {"without control characters; empty for none", is_plain_text};
+}
+
+text_rule optional_file_rule() {
+  return {"a file; not beginning with ~ (write ${HOME}); empty for none", is_path};
 }
 
 } // namespace colloquy::config

@@ -19,5 +19,11 @@ text_rule address_rule();
 text_rule secret_rule();
 text_rule profile_rule();
 text_rule pool_mode_rule();
+text_rule listen_rule();
+text_rule origins_rule();
+text_rule long_secret_rule();
+text_rule claim_rule();
+text_rule plain_text_rule();
+text_rule optional_file_rule();
 
 } // namespace colloquy::config

@@ -19,6 +19,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::erase_user)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::fork_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::list_sessions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::set_participant)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::list_participants)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::get_analytics)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::append_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::read_events)
@@ -30,6 +31,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::post_delta)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::list_turns)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::get_health)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::limit_sessions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::session_record>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::opened_session>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::erased>)
@@ -58,9 +60,10 @@ using answers = typename caf::replies_to<Request>::template with<result<typename
 using directory_actor =
     caf::typed_actor<answers<create_session>, answers<open_session>, answers<get_session>, answers<update_session>,
                      answers<erase_session>, answers<erase_user>, answers<fork_session>, answers<list_sessions>,
-                     answers<set_participant>, answers<get_analytics>, answers<append_events>, answers<read_events>,
-                     answers<read_history>, answers<start_turn>, answers<renew_turn>, answers<end_turn>,
-                     answers<post_delta>, answers<list_turns>, answers<flush>, answers<get_health>,
-                     answers<subscribe_events>, caf::reacts_to<events_taken>, caf::reacts_to<unsubscribe_events>>;
+                     answers<set_participant>, answers<list_participants>, answers<get_analytics>,
+                     answers<append_events>, answers<read_events>, answers<read_history>, answers<start_turn>,
+                     answers<renew_turn>, answers<end_turn>, answers<post_delta>, answers<list_turns>, answers<flush>,
+                     answers<get_health>, answers<subscribe_events>, caf::reacts_to<events_taken>,
+                     caf::reacts_to<unsubscribe_events>, caf::reacts_to<limit_sessions>>;
 
 } // namespace colloquy

@@ -15,8 +15,10 @@ namespace colloquy {
 /// A code exists only if some caller reacts to it. The names are the stable `code` of the HTTP interface.
 enum class error_code {
   invalid_request = 1,  ///< the request itself is wrong; repeating it cannot help
-  forbidden,            ///< this user may read here, not write
+  unauthenticated,      ///< no key, or one that is not valid (any more)
+  forbidden,            ///< this user may read here, not write; or the key's scopes do not reach so far
   not_found,            ///< no such thing, or another tenant's
+  method_not_allowed,   ///< there is something at this path, but not for this method
   conflict,             ///< the name is taken
   turn_in_progress,     ///< a turn runs already in this session
   turn_lost,            ///< the turn is no longer the caller's
@@ -25,6 +27,7 @@ enum class error_code {
   precondition_failed,  ///< the version that the caller expected is not the session's
   payload_too_large,    ///< over a size limit; the message names it
   idempotency_mismatch, ///< the key was used before, with another request
+  quota_exceeded,       ///< the tenant has as much as it may have; try again after `retry_after`, if that can help
   internal,             ///< a fault of ours; reported in the log
   overloaded,           ///< a bound is reached; try again after `retry_after`
   database_unavailable, ///< PostgreSQL cannot be reached now; try again after `retry_after`
@@ -37,10 +40,14 @@ constexpr std::string_view to_string(error_code code) noexcept {
   switch (code) {
   case error_code::invalid_request:
     return "invalid_request";
+  case error_code::unauthenticated:
+    return "unauthenticated";
   case error_code::forbidden:
     return "forbidden";
   case error_code::not_found:
     return "not_found";
+  case error_code::method_not_allowed:
+    return "method_not_allowed";
   case error_code::conflict:
     return "conflict";
   case error_code::turn_in_progress:
@@ -57,6 +64,8 @@ constexpr std::string_view to_string(error_code code) noexcept {
     return "payload_too_large";
   case error_code::idempotency_mismatch:
     return "idempotency_mismatch";
+  case error_code::quota_exceeded:
+    return "quota_exceeded";
   case error_code::internal:
     return "internal";
   case error_code::overloaded:

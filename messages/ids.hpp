@@ -45,6 +45,8 @@ using session_id = uuid_id<struct session_tag>;
 using log_id = uuid_id<struct log_tag>;
 using turn_id = uuid_id<struct turn_tag>;
 using process_id = uuid_id<struct process_tag>;
+using key_id = uuid_id<struct key_tag>;
+using audit_id = uuid_id<struct audit_tag>;
 
 /// A tenant's name: 1 to 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit. It stands in settings and
 /// metric labels, hence the narrow alphabet.

@@ -36,6 +36,9 @@ inline constexpr std::int64_t token_budget_max = 10'000'000;
 /// What a caller hands in to recognize a repeated request by, beside the key: a digest of it.
 inline constexpr std::size_t fingerprint_bytes_max = 64;
 
+/// Beside the key, what tells paths apart.
+inline constexpr std::size_t key_scope_bytes_max = 128;
+
 /// Repeats are recognized for this long.
 inline constexpr std::chrono::hours idempotency_kept{24};
 
@@ -48,7 +51,7 @@ inline constexpr std::size_t deltas_kept_bytes_max = std::size_t{1} << 20;
 inline constexpr std::size_t participants_max = 1000;
 
 /// Who listens to one session at once; and how far one may be behind before it is told to come back.
-inline constexpr std::size_t subscribers_per_session_max = 1000;
+inline constexpr std::size_t subscribers_per_session_max = 20'000;
 inline constexpr std::size_t subscriber_lag_events_max = 5000;
 inline constexpr std::size_t subscriber_lag_bytes_max = std::size_t{8} << 20;
 inline constexpr std::size_t subscriber_lag_deltas_max = 1000;

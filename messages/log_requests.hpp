@@ -23,6 +23,14 @@ struct appended {
   std::size_t count = 0;
   durability reached = durability::accepted;
 };
+/// What an import knows of its events beside what a caller of today says: one entry an event each.
+struct imported_log {
+  std::vector<timestamp> created_at;
+  std::vector<turn_id> turns;       ///< nil outside a turn; new ids, those of `ended_turns` and of earlier imports
+  std::vector<std::string> authors; ///< "" if unknown
+  std::vector<turn_record> ended_turns{}; ///< whose first event is among these, in the order of their numbers
+};
+
 struct append_events {
   using reply = appended;
   session_key session;
@@ -32,6 +40,7 @@ struct append_events {
   std::shared_ptr<const byte_reservation> reservation{};
   std::optional<std::string> as_user{}; ///< becomes the events' author
   std::optional<idempotency> repeat{};
+  std::shared_ptr<const imported_log> imported{}; ///< of an import: status events are taken, too
 };
 
 /// Durable events of a session with offset > `after`, at most `limit`, oldest first; what a rolled-back turn wrote is
@@ -50,6 +59,7 @@ struct read_events {
   std::vector<event_kind> kinds{};          ///< none: all
   bool from_database = false;               ///< as PostgreSQL has them, past what is in memory: for who verifies
   std::optional<std::string> as_user{};
+  bool even_expired = false; ///< for an export
 };
 
 /// Messages of a session, accepted ones too; what a rolled-back turn wrote is left out.

@@ -22,6 +22,9 @@ namespace colloquy {
 struct idempotency {
   std::string key;         ///< 1 to limits::name_chars_max characters
   std::string fingerprint; ///< a digest of the request; under the same key another one is idempotency_mismatch
+  /// Tells requests of one kind apart whose keys have nothing to do with each other, such as those to different paths:
+  /// at most limits::key_scope_bytes_max of valid UTF-8 without NUL.
+  std::string scope{};
 };
 
 /// Makes a session; answered when its row is durable. Errors: invalid_request; conflict if the tenant has a session of
@@ -55,6 +58,7 @@ struct get_session {
   using reply = session_record;
   session_key session;
   std::optional<std::string> as_user{}; ///< if set, only its owner and participants see it
+  bool even_expired = false;            ///< for an export
 };
 
 /// Changes what is set; answered when durable. A change of status writes a status event; leaving `active` cancels a
@@ -120,7 +124,8 @@ struct list_sessions {
   std::optional<std::string> agent_id{};
   std::optional<session_status> status{}; ///< an overdue session is expired, never active
   std::size_t limit = limits::page_default;
-  std::string cursor{}; ///< what a reply gave; anything else is invalid_request
+  std::string cursor{};                 ///< what a reply gave; anything else is invalid_request
+  std::optional<std::string> as_user{}; ///< if set, only what this user owns or takes part in
 };
 
 /// Who shares a session beside its owner. A reader sees it; a writer also appends and runs turns.
@@ -143,6 +148,14 @@ struct set_participant {
   std::string user_id;
   std::optional<participant_role> role{};
   std::optional<std::string> as_user{}; ///< if set, only the owner may share
+};
+
+/// Who shares it, as it is now. Participants may ask, too.
+struct list_participants {
+  using reply = participant_list;
+  session_key session;
+  std::optional<std::string> as_user{};
+  bool even_expired = false; ///< for an export
 };
 
 /// What a tenant's sessions did. Times are half-open: from <= t < to.
@@ -174,6 +187,15 @@ struct get_analytics {
   timestamp to{}; ///< at most 366 days after `from`
   std::optional<std::string> user_id{};
   std::optional<std::string> agent_id{};
+  std::optional<std::string> as_user{}; ///< if set, only what this user owns
+};
+
+/// What of a tenant this process may have at once, from now on; none: no bound of its own. More is quota_exceeded: a
+/// session that would have to wake, a turn that would have to begin. Not answered.
+struct limit_sessions {
+  tenant_id tenant;
+  std::optional<std::int64_t> resident_max{};
+  std::optional<std::int64_t> running_turns_max{};
 };
 
 } // namespace colloquy

@@ -36,8 +36,8 @@ struct delta_arrived {
   session_key session;
   subscription_id subscription = 0;
   turn_id turn;
-  std::string text;
-  std::string data;
+  std::shared_ptr<const std::string> text; ///< never null; shared by all who listen, like the next
+  std::shared_ptr<const std::string> data; ///< never null: a JSON object
   bool is_text_so_far = false;
   bool is_cut = false; ///< of the text so far: its beginning is missing (limits::deltas_kept_bytes_max)
 };

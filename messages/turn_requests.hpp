@@ -93,6 +93,7 @@ struct list_turns {
   std::size_t limit = limits::page_default;
   std::optional<std::int64_t> before{}; ///< numbers strictly less
   std::optional<std::string> as_user{};
+  bool even_expired = false; ///< for an export
 };
 
 } // namespace colloquy
