@@ -46,6 +46,7 @@ directory::behavior_type directory::make_behavior() {
           [this](fork_session& request) { return route(request); },
           [this](list_sessions& request) { return delegate(catalog_, std::move(request)); },
           [this](set_participant& request) { return route(request); },
+          [this](list_participants& request) { return route(request); },
           [this](get_analytics& request) { return delegate(catalog_, std::move(request)); },
           [this](append_events& request) { return route(request); },
           [this](read_events& request) { return route(request); },
@@ -60,6 +61,7 @@ directory::behavior_type directory::make_behavior() {
           [this](subscribe_events& request) { return route(request); },
           [this](events_taken& news) { pass(news); },
           [this](unsubscribe_events& request) { pass(request); },
+          [this](const limit_sessions& limits) { session_limits_[limits.tenant] = limits; },
           [this](const session_finished& finished) {
             if (auto* entry = find(finished.session))
               put_to_sleep(*entry);

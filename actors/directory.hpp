@@ -234,6 +234,7 @@ private:
   sweeper_actor sweeper_;
   ownership_actor ownership_;
   std::unordered_map<tenant_id, std::shared_ptr<byte_budget>> tenants_; // and what of theirs may be undurable
+  std::unordered_map<tenant_id, limit_sessions> session_limits_;
   resident_map residents_;
   resident* oldest_ = nullptr;
   resident* newest_ = nullptr;

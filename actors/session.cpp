@@ -15,6 +15,14 @@ using namespace std::chrono_literals;
 const error no_such_session{error_code::not_found, "no such session"};
 const error disowned{error_code::not_owner, "another process owns this session", 1000ms};
 
+/// What an expired session still answers.
+template <class Request>
+bool is_served_expired(const Request& request) {
+  if constexpr (requires { request.even_expired; })
+    return request.even_expired;
+  return std::is_same_v<Request, erase_session>;
+}
+
 } // namespace
 
 session::session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
@@ -111,10 +119,10 @@ void session::serve_now(promise_of<Request>& answer, Request& request, const caf
                              std::is_same_v<Request, fork_session> || std::is_same_v<Request, set_participant>;
   constexpr bool is_reading = std::is_same_v<Request, get_session> || std::is_same_v<Request, read_events> ||
                               std::is_same_v<Request, read_history> || std::is_same_v<Request, list_turns> ||
-                              std::is_same_v<Request, subscribe_events>;
+                              std::is_same_v<Request, subscribe_events> || std::is_same_v<Request, list_participants>;
   const auto needed = is_owners ? access::owns : is_reading ? access::reads : access::writes;
   auto problem = why_not_now(needed, request.as_user);
-  if (problem && problem->code == error_code::session_expired && std::is_same_v<Request, erase_session>)
+  if (problem && problem->code == error_code::session_expired && is_served_expired(request))
     problem.reset();
   if (problem)
     return reply(answer, result<typename Request::reply>(*problem));
@@ -306,6 +314,7 @@ template void session::take(update_session&);
 template void session::take(erase_session&);
 template void session::take(fork_session&);
 template void session::take(set_participant&);
+template void session::take(list_participants&);
 template void session::take(append_events&);
 template void session::take(read_events&);
 template void session::take(read_history&);

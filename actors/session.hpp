@@ -4,7 +4,7 @@
 // session_call
 //   create_session -> session_record   first message of a session that is being made; answered when durable
 //   make_fork      -> session_record   the same, for one that shares another one's log
-//   get_session, update_session, set_participant, fork_session, erase_session
+//   get_session, update_session, set_participant, list_participants, fork_session, erase_session
 //   append_events  -> appended         when accepted (with a journal: when that has it), or when durable
 //   read_events, read_history, list_turns, subscribe_events, events_taken, unsubscribe_events
 //   start_turn     -> granted_turn     when it is the asker's turn;  renew_turn, end_turn, post_delta
@@ -246,6 +246,7 @@ private:
   // session_changes.cpp: its life
   void serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&);
   void serve(promise_of<set_participant>& answer, set_participant& request, const caf::actor_addr&);
+  void serve(promise_of<list_participants>& answer, list_participants& request, const caf::actor_addr&);
   void serve(promise_of<fork_session>& answer, fork_session& request, const caf::actor_addr&);
   void serve(promise_of<erase_session>& answer, erase_session& request, const caf::actor_addr&);
   bool is_overdue() const;

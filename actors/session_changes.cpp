@@ -105,6 +105,11 @@ void session::serve(promise_of<set_participant>& answer, set_participant& reques
       not_in_time);
 }
 
+void session::serve(promise_of<list_participants>& answer, list_participants&, const caf::actor_addr&) {
+  extend_life();
+  reply(answer, result<participant_list>(participant_list{known_->participants}));
+}
+
 /// Ends what the user waits for and may not have any more. A turn of theirs that runs goes on, bounded by its lease:
 /// what they want to write in it is refused.
 void session::revoke(const std::string& user) {

@@ -235,11 +235,12 @@ struct replayed {
 
 /// Whatever a session takes. Callers' requests are answered with result<reply>; the others as they say above.
 struct session_call {
-  std::variant<create_session, get_session, update_session, erase_session, fork_session, set_participant, append_events,
-               read_events, read_history, start_turn, renew_turn, end_turn, post_delta, list_turns, subscribe_events,
-               events_taken, unsubscribe_events, make_fork, written, creation_outcome, write_refused, journaled,
-               journal_refused, go_to_sleep, expire_session, session_disowned, resend_undurable, replay_writes,
-               tell_undurable, close_session, forget_user, session_tick>
+  std::variant<create_session, get_session, update_session, erase_session, fork_session, set_participant,
+               list_participants, append_events, read_events, read_history, start_turn, renew_turn, end_turn,
+               post_delta, list_turns, subscribe_events, events_taken, unsubscribe_events, make_fork, written,
+               creation_outcome, write_refused, journaled, journal_refused, go_to_sleep, expire_session,
+               session_disowned, resend_undurable, replay_writes, tell_undurable, close_session, forget_user,
+               session_tick>
       what;
 };
 

@@ -160,17 +160,19 @@ void session::end_all_listening(const error& why) {
 // --- parts of a reply ------------------------------------------------------------------------------------------------
 
 std::size_t session::pass_delta(const post_delta& delta) {
+  const auto text = std::make_shared<const std::string>(delta.text);
+  const auto data = std::make_shared<const std::string>(delta.data);
   for (auto& [id, to] : doing_->listeners) {
     if (to.delta_turn != delta.turn && !to.misses_deltas)
       send_text_so_far(to);
-    send_delta(to, {key_, id, delta.turn, delta.text, delta.data, false, false});
+    send_delta(to, {key_, id, delta.turn, text, data, false, false});
   }
   return doing_->listeners.size();
 }
 
 /// Unless it is too far behind: then nothing more until it has caught up.
 void session::send_delta(subscription& to, delta_arrived part) {
-  const auto bytes = part.text.size() + part.data.size();
+  const auto bytes = part.text->size() + part.data->size();
   to.misses_deltas = to.misses_deltas || to.deltas_under_way.size() >= limits::subscriber_lag_deltas_max ||
                      to.delta_bytes_under_way > limits::subscriber_lag_delta_bytes_max;
   if (to.misses_deltas)
@@ -183,7 +185,8 @@ void session::send_delta(subscription& to, delta_arrived part) {
 
 void session::send_text_so_far(subscription& to) {
   if (turn_runs() && !doing_->delta_text.empty())
-    send_delta(to, {key_, to.id, known_->last_turn->id, doing_->delta_text, "{}", true, doing_->delta_cut});
+    send_delta(to, {key_, to.id, known_->last_turn->id, std::make_shared<const std::string>(doing_->delta_text),
+                    std::make_shared<const std::string>("{}"), true, doing_->delta_cut});
 }
 
 void session::take_deltas(subscription& to, std::uint64_t in_all) {

@@ -147,7 +147,7 @@ void session::send_write(db::session_write_ptr write) {
 void session::extend_life() {
   auto& record = known_->record;
   if (is_closing_ || !environment_->sliding_expiry || !record.expires_in || !record.expires_at ||
-      phase_ != phase::awake)
+      phase_ != phase::awake || is_overdue()) // what has expired stays so, though an export reads it
     return;
   const auto wanted = environment_->now() + *record.expires_in;
   if (wanted - *record.expires_at < *record.expires_in / 20)

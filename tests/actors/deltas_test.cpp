@@ -17,7 +17,7 @@ struct heard {
   texts parts() const {
     texts out;
     for (const auto& each : deltas)
-      out.push_back((each.is_text_so_far ? "so far: " : "") + each.text);
+      out.push_back((each.is_text_so_far ? "so far: " : "") + *each.text);
     return out;
   }
 };
@@ -67,7 +67,7 @@ TEST_CASE("parts of a reply reach all who listen, in order, and are not kept") {
   say_part(service, turn.id, "this", 2);
   for (const auto& each : {one, other}) {
     CHECK(each->parts() == texts{"so far: nobody ", "hears ", "this"});
-    CHECK(each->deltas[1].data == R"({"model":"m"})");
+    CHECK(*each->deltas[1].data == R"({"model":"m"})");
     CHECK(each->deltas[1].turn == turn.id);
     CHECK(each->deltas[1].session == service.session);
   }
@@ -177,10 +177,10 @@ TEST_CASE("of a long reply the end is kept, cut where a character begins, and sa
   const auto& so_far = late->deltas[0];
   CHECK(so_far.is_text_so_far);
   CHECK(so_far.is_cut);
-  CHECK(so_far.text.size() <= limits::deltas_kept_bytes_max);
-  CHECK(so_far.text.size() > limits::deltas_kept_bytes_max - 4);
-  CHECK(is_storable_text(so_far.text));
-  CHECK(all.ends_with(so_far.text));
+  CHECK(so_far.text->size() <= limits::deltas_kept_bytes_max);
+  CHECK(so_far.text->size() > limits::deltas_kept_bytes_max - 4);
+  CHECK(is_storable_text(*so_far.text));
+  CHECK(all.ends_with(*so_far.text));
   REQUIRE(service.ask(service.saying("message", turn.id)));
   say_part(service, turn.id, "next", 1);
   const auto next = listen(service);

@@ -155,7 +155,7 @@ private:
 
 inline event_subscriber::behavior_type listen(event_subscriber::pointer, const std::shared_ptr<heard>& into) {
   return {[into](const events_arrived& news) { into->add(text_of(*news.events)); },
-          [into](const delta_arrived& delta) { into->add(delta.text + ' ' + delta.data); },
+          [into](const delta_arrived& delta) { into->add(*delta.text + ' ' + *delta.data); },
           [into](const subscription_ended& end) { into->end(end.why); }};
 }
 
