@@ -1,5 +1,9 @@
 #include "db/system_statements.hpp"
 
+#include "db/audit_queries.hpp"
+#include "db/key_queries.hpp"
+#include "db/tenant_queries.hpp"
+
 namespace colloquy::db {
 namespace system_statements {
 
@@ -98,6 +102,51 @@ const statement forget_author{
     " WHERE e.tenant_id = $1 AND e.log_id = o.log_id AND e.\"offset\" = o.\"offset\" RETURNING 1)"
     " SELECT count(*) FROM changed",
     of_user_types};
+
+// ---- tenants and keys
+
+namespace {
+// Before the audit's: tenant, title, quotas, the scope, key and digest of a request that may be repeated.
+constexpr oid insert_tenant_types[] = {oids::text, oids::text, oids::int8_array,    oids::text,
+                                       oids::text, oids::text, COLLOQUY_AUDIT_TYPES};
+constexpr oid find_made_tenant_types[] = {oids::text, oids::timestamptz, oids::uuid, oids::text, oids::text};
+constexpr oid list_tenants_types[] = {oids::text, oids::int8};
+constexpr oid count_usage_types[] = {oids::uuid, oids::int8, oids::text_array, oids::int8_array, oids::int8_array};
+constexpr oid prefix_types[] = {oids::text};
+constexpr oid digest_types[] = {oids::bytea};
+} // namespace
+
+const statement insert_tenant{
+    "insert_tenant",
+    "WITH made AS (INSERT INTO tenants (tenant_id, title, requests_per_s, request_burst, sessions_max,"
+    " resident_sessions_max, stored_bytes_max, running_turns_max, subscriptions_max, message_bytes_max,"
+    " connections_max, idempotency_scope, idempotency_key, idempotency_fingerprint, created_at)"
+    " VALUES ($1, $2, ($3)[1], ($3)[2], ($3)[3], ($3)[4], ($3)[5], ($3)[6], ($3)[7], ($3)[8], ($3)[9],"
+    " CASE WHEN $5 <> '' THEN $4 END, nullif($5, ''), CASE WHEN $5 <> '' THEN $6 END, $7)"
+    " ON CONFLICT DO NOTHING RETURNING tenant_id)" COLLOQUY_INSERT_AUDIT
+    " SELECT tenant_id, $7, $8, $9, $10, $11, $12, $13 FROM made",
+    insert_tenant_types};
+// That its entry in the audit log is there tells that this very request has made it.
+const statement find_made_tenant{
+    "find_made_tenant",
+    "SELECT " COLLOQUY_TENANT_COLUMNS ", t.tenant_id = $1 AND EXISTS (SELECT FROM audit_log AS a"
+    " WHERE a.tenant_id = $1 AND a.at = $2 AND a.id = $3),"
+    " coalesce(t.idempotency_scope = $4 AND t.idempotency_key = $5, false), coalesce(t.idempotency_fingerprint, '')"
+    " FROM tenants AS t WHERE t.tenant_id = $1 OR (t.idempotency_scope = $4 AND t.idempotency_key = $5)",
+    find_made_tenant_types};
+const statement list_tenants{"list_tenants",
+                             "SELECT " COLLOQUY_TENANT_COLUMNS
+                             " FROM tenants AS t WHERE t.tenant_id > $1 ORDER BY t.tenant_id LIMIT $2",
+                             list_tenants_types};
+const statement count_usage{"count_usage", "SELECT count_usage($1, $2, $3, $4, $5)", count_usage_types};
+
+const statement find_api_key{
+    "find_api_key", "SELECT k.tenant_id, k.sha256, " COLLOQUY_KEY_COLUMNS " FROM api_keys AS k WHERE k.prefix = $1",
+    prefix_types};
+const statement keep_admin_key{
+    "keep_admin_key", "INSERT INTO service_keys (admin_sha256) VALUES ($1) ON CONFLICT DO NOTHING", digest_types};
+const statement read_service_keys{
+    "read_service_keys", "SELECT (SELECT admin_sha256 FROM service_keys), EXISTS (SELECT FROM api_keys)", {}};
 
 } // namespace system_statements
 

@@ -27,4 +27,12 @@ extern const statement find_erasure;
 extern const statement forget_participant;
 extern const statement forget_author;
 
+extern const statement insert_tenant;
+extern const statement find_made_tenant;
+extern const statement list_tenants;
+extern const statement count_usage;
+extern const statement find_api_key;
+extern const statement keep_admin_key;
+extern const statement read_service_keys;
+
 } // namespace colloquy::db::system_statements
