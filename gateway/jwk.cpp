@@ -119,17 +119,25 @@ result<key_ptr> p256_key(const json& jwk) {
   return make_key("EC", builder.get());
 }
 
-result<std::string> to_pem(result<key_ptr> made) {
-  if (!made)
-    return made.failure();
-  if (!*made || !is_sound(made->get()))
-    return refusal("it is no key of its kind");
+result<std::string> to_pem(EVP_PKEY* key) {
   const bio_ptr written(BIO_new(BIO_s_mem()));
-  if (!written || PEM_write_bio_PUBKEY(written.get(), made->get()) != 1)
+  if (!written || PEM_write_bio_PUBKEY(written.get(), key) != 1)
     return refusal("it cannot be written as PEM");
   char* text = nullptr;
   const long size = BIO_get_mem_data(written.get(), &text);
   return std::string(text, static_cast<std::size_t>(size));
+}
+
+result<jwt_public_key> read_key(const json& jwk, jwt_algorithm algorithm) {
+  auto key = algorithm == jwt_algorithm::rs256 ? rsa_key(jwk) : p256_key(jwk);
+  if (!key)
+    return key.failure();
+  if (!*key || !is_sound(key->get()))
+    return refusal("it is no key of its kind");
+  auto pem = to_pem(key->get());
+  if (!pem)
+    return pem.failure();
+  return jwt_public_key{algorithm, text_of(jwk, "kid"), std::move(*key), std::move(*pem)};
 }
 
 /// What the key is for, as far as it is for tokens of ours; nothing for all others.
@@ -160,14 +168,15 @@ result<std::vector<jwt_public_key>> read_keys(const json& keys) {
     const auto algorithm = jwk.is_object() ? algorithm_of(jwk) : std::nullopt;
     if (!algorithm)
       continue;
-    const auto id = text_of(jwk, "kid");
-    auto pem = to_pem(*algorithm == jwt_algorithm::rs256 ? rsa_key(jwk) : p256_key(jwk));
-    if (!pem)
+    auto key = read_key(jwk, *algorithm);
+    if (!key) {
+      const auto id = text_of(jwk, "kid");
       return refusal("key " + std::to_string(place) + (id ? " (kid " + colloquy::quoted(*id) + ")" : "") + ": " +
-                     pem.failure().message);
+                     key.failure().message);
+    }
     if (found.size() == jwk_keys_max)
       return refusal("it has more than " + std::to_string(jwk_keys_max) + " keys for RS256 and ES256");
-    found.push_back({*algorithm, id, std::move(*pem)});
+    found.push_back(std::move(*key));
   }
   if (found.empty())
     return refusal("it has no key for RS256 (kty RSA) or ES256 (kty EC, crv P-256) tokens");

@@ -4,10 +4,13 @@
 #include "messages/error.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+struct evp_pkey_st; // OpenSSL's EVP_PKEY
 
 namespace colloquy::gateway {
 
@@ -21,7 +24,8 @@ std::string_view to_string(jwt_algorithm algorithm) noexcept;
 struct jwt_public_key {
   jwt_algorithm algorithm = jwt_algorithm::rs256; ///< rs256 or es256
   std::optional<std::string> id{};                ///< the key's kid
-  std::string pem;                                ///< SubjectPublicKeyInfo
+  std::shared_ptr<evp_pkey_st> key;               ///< never null, never changed
+  std::string pem;                                ///< the same as SubjectPublicKeyInfo
 };
 
 /// So many keys of a set are used at most: a token without a kid is tried against each that fits.

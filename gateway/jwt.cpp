@@ -1,18 +1,14 @@
 #include "gateway/jwt.hpp"
 
 #include "gateway/base64url.hpp"
+#include "gateway/jwt_signature.hpp"
 #include "messages/content.hpp"
 
-#include <jwt.h>
 #include <nlohmann/json.hpp>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include <array>
+#include <algorithm>
 #include <fstream>
-#include <memory>
 #include <optional>
 
 namespace colloquy::gateway {
@@ -21,10 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int header_depth_max = 8;
-
-struct jwt_deleter {
-  void operator()(jwt_t* token) const noexcept { jwt_free(token); }
-};
 
 /// While this lives, what OpenSSL notes of failures stays away from the thread's queue, in which TLS on the same thread
 /// looks for its own.
@@ -42,28 +34,6 @@ error refusal(std::string message) {
 
 error wrong_signature() {
   return refusal("the token's signature is wrong");
-}
-
-const unsigned char* raw(std::string_view bytes) noexcept {
-  return reinterpret_cast<const unsigned char*>(bytes.data());
-}
-
-/// What libjwt says of the signature. The algorithm that it went by must be the one that the key is for.
-bool libjwt_accepts(const std::string& token, jwt_algorithm algorithm, std::string_view key) {
-  jwt_t* decoded = nullptr;
-  const int failed = jwt_decode(&decoded, token.c_str(), raw(key), static_cast<int>(key.size()));
-  const std::unique_ptr<jwt_t, jwt_deleter> owned(failed == 0 ? decoded : nullptr);
-  if (!owned)
-    return false;
-  switch (algorithm) {
-  case jwt_algorithm::hs256:
-    return jwt_get_alg(decoded) == JWT_ALG_HS256;
-  case jwt_algorithm::rs256:
-    return jwt_get_alg(decoded) == JWT_ALG_RS256;
-  case jwt_algorithm::es256:
-    return jwt_get_alg(decoded) == JWT_ALG_ES256;
-  }
-  return false;
 }
 
 std::optional<jwt_algorithm> parse_algorithm(const std::string& name) {
@@ -94,7 +64,6 @@ result<std::string> read_file(const std::filesystem::path& path) {
 
 /// Views of the token: each of them has been found to be base64url.
 struct jwt_verifier::token_parts {
-  std::string_view token;
   std::string_view header;
   std::string_view claims;
   std::string_view signed_text; ///< header, dot, claims
@@ -142,10 +111,14 @@ result<jwt_identity> jwt_verifier::verify_or_throw(std::string_view token, times
   const auto header = read_header(parts->header);
   if (!header)
     return header.failure();
-  if (const auto checked = check_signature(*header, *parts); !checked)
-    return checked.failure();
+  const auto key = find_key(*header, *parts);
+  if (!key)
+    return key.failure();
   // The claims are read from the bytes that the signature is over.
-  return read_jwt_claims(base64url_decode(parts->claims).value_or(""), rules_, now);
+  auto who = read_jwt_claims(base64url_decode(parts->claims).value_or(""), rules_, now);
+  if (who && !libjwt_accepts(std::string(token), header->algorithm, *key))
+    return wrong_signature();
+  return who;
 }
 
 result<jwt_verifier::token_parts> jwt_verifier::split(std::string_view token) {
@@ -155,8 +128,7 @@ result<jwt_verifier::token_parts> jwt_verifier::split(std::string_view token) {
   const auto second = first == token.npos ? token.npos : token.find('.', first + 1);
   if (second == token.npos || token.find('.', second + 1) != token.npos)
     return refusal("the token is no signed JWT: it must have three parts");
-  token_parts parts{
-      token, token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(0, second), {}};
+  token_parts parts{token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(0, second), {}};
   auto signature = base64url_decode(token.substr(second + 1));
   if (!signature || parts.header.empty() || parts.claims.empty() || !base64url_decode(parts.claims))
     return refusal("the token is no signed JWT: its parts must be base64url");
@@ -194,37 +166,26 @@ result<jwt_verifier::token_header> jwt_verifier::read_header(std::string_view en
   return read;
 }
 
-result<void> jwt_verifier::check_signature(const token_header& header, const token_parts& parts) const {
-  return header.algorithm == jwt_algorithm::hs256 ? check_hs256(parts) : check_public_key(header, parts);
+result<std::string_view> jwt_verifier::find_key(const token_header& header, const token_parts& parts) const {
+  return header.algorithm == jwt_algorithm::hs256 ? find_secret(parts) : find_public_key(header, parts);
 }
 
-// Not every libjwt that is packaged compares in constant time: 1.15.3 does it with strcmp (CVE-2024-25189; Debian 12's
-// 1.10.2 is patched, 1.17.0 has it mended). So OpenSSL makes the code anew and compares it, in constant time, and only
-// a token that passed comes before libjwt: there is nothing left that its comparison could tell by its time.
-result<void> jwt_verifier::check_hs256(const token_parts& parts) const {
+result<std::string_view> jwt_verifier::find_secret(const token_parts& parts) const {
   if (secret_.empty())
     return refusal("the token's alg is HS256, and no jwt_secret is set here");
-  std::array<unsigned char, EVP_MAX_MD_SIZE> code{};
-  unsigned int size = 0;
-  if (HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()), raw(parts.signed_text),
-           parts.signed_text.size(), code.data(), &size) == nullptr)
-    return refusal("the token's signature cannot be checked");
-  if (parts.signature.size() != size || CRYPTO_memcmp(parts.signature.data(), code.data(), size) != 0)
+  if (!is_hs256_signature(secret_, parts.signed_text, parts.signature))
     return wrong_signature();
-  if (!libjwt_accepts(std::string(parts.token), jwt_algorithm::hs256, secret_))
-    return wrong_signature();
-  return {};
+  return std::string_view(secret_);
 }
 
-result<void> jwt_verifier::check_public_key(const token_header& header, const token_parts& parts) const {
-  const std::string token(parts.token);
+result<std::string_view> jwt_verifier::find_public_key(const token_header& header, const token_parts& parts) const {
   bool is_one_fit = false;
   for (const auto& key : keys_) {
     if (key.algorithm != header.algorithm || (header.key_id && key.id != header.key_id))
       continue;
     is_one_fit = true;
-    if (libjwt_accepts(token, key.algorithm, key.pem))
-      return {};
+    if (is_signed_by(key, parts.signed_text, parts.signature))
+      return std::string_view(key.pem);
   }
   if (is_one_fit)
     return wrong_signature();

@@ -1,5 +1,5 @@
 // JSON Web Tokens as bearer tokens: which key a token must be signed with is decided here, from the settings and never
-// from the token; the signature is libjwt's to check, the claims are jwt_claims.hpp's.
+// from the token; the signature is OpenSSL's and libjwt's to check, the claims are jwt_claims.hpp's.
 #pragma once
 
 #include "config/settings.hpp"
@@ -30,6 +30,7 @@ public:
   /// that kind in the key set; of this kid, if the token names one). A header with crit, jwk, jku, x5u or x5c, which
   /// would have the token choose its own key or rules, is refused, and so is every typ but JWT.
   /// Errors: unauthenticated; the message says what is wrong and never has the token in it. Nothing is thrown.
+  /// A good RS256 or ES256 token takes most of a millisecond; a bad one a tenth of it at most, an HS256 one less.
   result<jwt_identity> verify(std::string_view token, timestamp now) const noexcept;
 
 private:
@@ -40,9 +41,10 @@ private:
   static result<token_parts> split(std::string_view token);
   static result<token_header> read_header(std::string_view encoded);
   result<jwt_identity> verify_or_throw(std::string_view token, timestamp now) const;
-  result<void> check_signature(const token_header& header, const token_parts& parts) const;
-  result<void> check_hs256(const token_parts& parts) const;
-  result<void> check_public_key(const token_header& header, const token_parts& parts) const;
+  /// What libjwt is to check the token with, once OpenSSL has found that it was signed with it: see jwt_signature.hpp.
+  result<std::string_view> find_key(const token_header& header, const token_parts& parts) const;
+  result<std::string_view> find_secret(const token_parts& parts) const;
+  result<std::string_view> find_public_key(const token_header& header, const token_parts& parts) const;
 
   std::string secret_; ///< empty: none
   std::vector<jwt_public_key> keys_;
