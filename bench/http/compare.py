@@ -228,6 +228,7 @@ def start_peer(options, folder, database):
         installed = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEER, capture_output=True, text=True)
         if installed.returncode != 0:
             raise Failure(f"npm ci in {PEER}: {installed.stderr.strip()[-2000:]}")
+    database.run("postgres", "-c", "DROP DATABASE IF EXISTS peer")
     database.run("postgres", "-c", "CREATE DATABASE peer")
     database.run("peer", "-f", str(PEER / "schema.sql"))
     port = free_port()
