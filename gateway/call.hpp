@@ -1,0 +1,92 @@
+// One request under way, as its handler sees it.
+#pragma once
+
+#include "gateway/call_reader.hpp"
+#include "gateway/http_message.hpp"
+#include "gateway/principal.hpp"
+#include "gateway/tenant_book.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace colloquy::gateway {
+
+class edge;
+
+struct call {
+  edge& at;
+  const http_request& request;
+  const operation* of = nullptr;
+  std::vector<std::string> path_parameters{};
+  principal who{};
+  tenant_state_ptr tenant{}; ///< null if the call is about no tenant
+  call_values said{};
+  std::function<void()> when_gone{}; ///< set by a handler that waits: the client has gone, or the service ends
+
+  /// Of a call with {id} in its path.
+  session_key session() const {
+    return {who.tenant, session_id{said.path.maybe<uuid_bytes>("id").value_or(uuid_bytes{})}};
+  }
+  turn_id turn() const { return turn_id{said.path.maybe<uuid_bytes>("turn").value_or(uuid_bytes{})}; }
+  /// By the request's key, if it has one. `scope` tells the paths of one kind of request apart.
+  std::optional<idempotency> repeat(std::string scope = {}) const;
+  /// The trace of `traceparent`; "" if there is none.
+  std::string trace_id() const;
+};
+
+using handler = boost::asio::awaitable<http_reply> (*)(call&);
+
+handler handler_of(operation_id id);
+
+// By room of the table; handlers.cpp puts them together.
+boost::asio::awaitable<http_reply> handle_create_session(call& of);
+boost::asio::awaitable<http_reply> handle_open_session(call& of);
+boost::asio::awaitable<http_reply> handle_get_session(call& of);
+boost::asio::awaitable<http_reply> handle_update_session(call& of);
+boost::asio::awaitable<http_reply> handle_delete_session(call& of);
+boost::asio::awaitable<http_reply> handle_list_sessions(call& of);
+boost::asio::awaitable<http_reply> handle_fork_session(call& of);
+boost::asio::awaitable<http_reply> handle_list_participants(call& of);
+boost::asio::awaitable<http_reply> handle_set_participant(call& of);
+boost::asio::awaitable<http_reply> handle_remove_participant(call& of);
+boost::asio::awaitable<http_reply> handle_get_analytics(call& of);
+boost::asio::awaitable<http_reply> handle_append_messages(call& of);
+boost::asio::awaitable<http_reply> handle_list_messages(call& of);
+boost::asio::awaitable<http_reply> handle_append_event(call& of);
+boost::asio::awaitable<http_reply> handle_list_events(call& of);
+boost::asio::awaitable<http_reply> handle_start_turn(call& of);
+boost::asio::awaitable<http_reply> handle_list_turns(call& of);
+boost::asio::awaitable<http_reply> handle_append_turn_messages(call& of);
+boost::asio::awaitable<http_reply> handle_post_delta(call& of);
+boost::asio::awaitable<http_reply> handle_renew_turn(call& of);
+boost::asio::awaitable<http_reply> handle_complete_turn(call& of);
+boost::asio::awaitable<http_reply> handle_fail_turn(call& of);
+boost::asio::awaitable<http_reply> handle_cancel_turn(call& of);
+boost::asio::awaitable<http_reply> handle_create_tenant(call& of);
+boost::asio::awaitable<http_reply> handle_list_tenants(call& of);
+boost::asio::awaitable<http_reply> handle_get_tenant(call& of);
+boost::asio::awaitable<http_reply> handle_get_quotas(call& of);
+boost::asio::awaitable<http_reply> handle_set_quotas(call& of);
+boost::asio::awaitable<http_reply> handle_create_key(call& of);
+boost::asio::awaitable<http_reply> handle_list_keys(call& of);
+boost::asio::awaitable<http_reply> handle_rotate_key(call& of);
+boost::asio::awaitable<http_reply> handle_revoke_key(call& of);
+boost::asio::awaitable<http_reply> handle_list_audit(call& of);
+boost::asio::awaitable<http_reply> handle_export_session(call& of);
+boost::asio::awaitable<http_reply> handle_export_user(call& of);
+boost::asio::awaitable<http_reply> handle_erase_user(call& of);
+boost::asio::awaitable<http_reply> handle_import_sessions(call& of);
+boost::asio::awaitable<http_reply> handle_get_pool(call& of);
+boost::asio::awaitable<http_reply> handle_pause_pool(call& of);
+boost::asio::awaitable<http_reply> handle_resume_pool(call& of);
+boost::asio::awaitable<http_reply> handle_resize_pool(call& of);
+boost::asio::awaitable<http_reply> handle_rotate_pool(call& of);
+boost::asio::awaitable<http_reply> handle_get_health(call& of);
+boost::asio::awaitable<http_reply> handle_get_readiness(call& of);
+boost::asio::awaitable<http_reply> handle_get_metrics(call& of);
+boost::asio::awaitable<http_reply> handle_get_openapi(call& of);
+
+} // namespace colloquy::gateway

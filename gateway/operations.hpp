@@ -1,0 +1,114 @@
+// Every call there is: the one table that the router, the checks of requests and the OpenAPI document are made from.
+#pragma once
+
+#include "gateway/rules.hpp"
+#include "messages/error.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace colloquy::gateway {
+
+enum class operation_id : std::uint8_t {
+  create_session,
+  open_session,
+  get_session,
+  update_session,
+  delete_session,
+  list_sessions,
+  fork_session,
+  list_participants,
+  set_participant,
+  remove_participant,
+  get_analytics,
+  append_messages,
+  list_messages,
+  append_event,
+  list_events,
+  start_turn,
+  list_turns,
+  append_turn_messages,
+  post_delta,
+  renew_turn,
+  complete_turn,
+  fail_turn,
+  cancel_turn,
+  create_tenant,
+  list_tenants,
+  get_tenant,
+  get_quotas,
+  set_quotas,
+  create_key,
+  list_keys,
+  rotate_key,
+  revoke_key,
+  list_audit,
+  export_session,
+  export_user,
+  erase_user,
+  import_sessions,
+  get_pool,
+  pause_pool,
+  resume_pool,
+  resize_pool,
+  rotate_pool,
+  get_health,
+  get_readiness,
+  get_metrics,
+  get_openapi,
+  count_,
+};
+
+/// Who may call.
+enum class access : std::uint8_t {
+  open,    ///< anybody
+  read,    ///< a key or token with scope read
+  write,   ///< with scope write
+  admin,   ///< with scope admin, of the tenant in question; or the admin key
+  operate, ///< the admin key only
+};
+
+enum class body_kind : std::uint8_t {
+  none,
+  shape,      ///< an object of `body`
+  maybe,      ///< the same, or no body at all, which is {}
+  open_shape, ///< an object of `body` with whatever else the caller wants in it
+  messages,   ///< one message, or an object of `body`
+  ndjson,     ///< lines of JSON, read by the handler
+};
+
+/// What else a call may do that is worth knowing before it is done.
+struct operation_traits {
+  bool is_repeatable = false; ///< takes Idempotency-Key
+  bool has_version = false;   ///< takes If-Match
+  bool may_wait = false;      ///< is worth watching whether the caller is still there
+  bool may_stream = false;    ///< as text/event-stream, if that is accepted
+  bool answers_text = false;  ///< its reply is no JSON
+  bool is_exempt = false;     ///< from quotas: it is how one looks after the service
+};
+
+struct operation {
+  operation_id id;
+  std::string_view name; ///< operationId
+  std::string_view method;
+  std::string_view path; ///< with {parameters}
+  std::string_view tag;
+  std::string_view summary;
+  std::string_view about;
+  access needs = access::read;
+  std::span<const field_rule> path_fields{};
+  std::span<const field_rule> query_fields{};
+  body_kind takes = body_kind::none;
+  const shape_rule* body = nullptr;
+  int success = 200;
+  int other_success = 0;                ///< 0: none
+  const shape_rule* reply = nullptr;    ///< none: no body, or no JSON
+  std::span<const error_code> errors{}; ///< beside those that every call may end with
+  operation_traits traits{};
+};
+
+std::span<const operation> operations();
+const operation& operation_of(operation_id id);
+
+} // namespace colloquy::gateway
