@@ -110,7 +110,8 @@ promise_of<create_session> catalog::create(create_session& request) {
 
 void catalog::look_up(promise_of<create_session> answer, std::shared_ptr<const create_session> wanted,
                       bool is_last_try) {
-  ask_database(wanted->tenant, db::find_key(wanted->tenant, session_id{}, "create", wanted->repeat->key), "find_key",
+  const auto scope = scope_of("create", *wanted->repeat);
+  ask_database(wanted->tenant, db::find_key(wanted->tenant, session_id{}, scope, wanted->repeat->key), "find_key",
                [this, answer, wanted, is_last_try](const db::unit_outcome& outcome) mutable {
                  auto known = db::decode_key(outcome);
                  if (!known)
@@ -119,6 +120,8 @@ void catalog::look_up(promise_of<create_session> answer, std::shared_ptr<const c
                    return reply(answer, result<session_record>(error{error_code::idempotency_mismatch,
                                                                      "idempotency key \"" + wanted->repeat->key +
                                                                          "\" was used before, with another request"}));
+                 if (*known && (*known)->reply) // as it was answered the first time
+                   return reply(answer, result<session_record>(*(*known)->reply));
                  if (*known)
                    return static_cast<void>(answer.delegate(directory_, get_session{{wanted->tenant, (*known)->made}}));
                  ask_directory(make_session{*wanted},

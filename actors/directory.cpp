@@ -1,6 +1,7 @@
 // Requests, and the sessions that they are for. See directory.hpp for the rules.
 #include "actors/directory.hpp"
 
+#include <type_traits>
 #include <utility>
 
 namespace colloquy::actors {
@@ -11,6 +12,8 @@ using namespace std::chrono_literals;
 constexpr auto tick_interval = 1000ms;
 constexpr auto full_retry = 50ms;
 constexpr auto elsewhere_retry = 1000ms;
+constexpr auto quota_retry = 1000ms;
+constexpr auto asking_interval = 100ms;         // of one tenant's sessions to sleep
 constexpr std::size_t held_requests_max = 1000; // for one session that falls asleep or drains
 
 // An id of an owned shard is found by trying; with a single one of 1,024 this many tries miss once in 10^21.
@@ -61,7 +64,7 @@ directory::behavior_type directory::make_behavior() {
           [this](subscribe_events& request) { return route(request); },
           [this](events_taken& news) { pass(news); },
           [this](unsubscribe_events& request) { pass(request); },
-          [this](const limit_sessions& limits) { session_limits_[limits.tenant] = limits; },
+          [this](const limit_sessions& wanted) { limit(wanted); },
           [this](const session_finished& finished) {
             if (auto* entry = find(finished.session))
               put_to_sleep(*entry);
@@ -149,7 +152,9 @@ void directory::hand_over(const promise_of<Request>& answer, const session_key& 
   auto to = answer;
   if (is_closed_)
     return reply(to, outcome(shutting_down));
-  auto found = find_or_wake(key);
+  // One frees more than it takes; the other was accepted before.
+  constexpr bool passes_quota = std::is_same_v<Request, erase_session> || std::is_same_v<Request, replay_session>;
+  auto found = find_or_wake(key, passes_quota);
   if (!found)
     return reply(to, outcome(found.failure()));
   auto& entry = **found;
@@ -186,7 +191,7 @@ promise_of<create_session> directory::start_new(const tenant_id& tenant, Request
     id = session_id::make();
   auto problem = is_closed_ ? std::optional(shutting_down) : why_not_here(id);
   if (!problem)
-    problem = make_room();
+    problem = make_room(tenant, false);
   if (problem) {
     reply(answer, result<session_record>(*problem));
     return answer;
@@ -215,28 +220,28 @@ directory::resident* directory::find(const session_key& key) {
   return at == residents_.end() ? nullptr : &at->second;
 }
 
-result<directory::resident*> directory::find_or_wake(const session_key& key) {
+result<directory::resident*> directory::find_or_wake(const session_key& key, bool passes_quota) {
   if (auto* entry = find(key)) {
     touch(*entry);
     return entry;
   }
   if (auto problem = why_not_here(key.id))
     return *problem;
-  if (auto problem = make_room())
+  if (auto problem = make_room(key.tenant, passes_quota))
     return *problem;
   return start_session(key, session::origin::stored);
 }
 
 directory::resident* directory::start_session(const session_key& key, session::origin from) {
-  auto& [tenant, budget] = *tenants_.try_emplace(key.tenant).first;
-  if (!budget)
-    budget = std::make_shared<byte_budget>(options_.tenant_undurable_bytes_max);
-  const resident_key at{&tenant, key.id};
+  const auto& account = entry_of(key.tenant).account;
+  const resident_key at{&tenants_.find(key.tenant)->first, key.id};
   auto [place, is_new] = residents_.try_emplace(at);
   auto& entry = place->second;
-  if (!is_new)
+  if (is_new)
+    ++account->resident;
+  else
     unlink(entry);
-  entry.actor = caf::actor_cast<session_actor>(spawn<session>(key, from, writer_, environment_, budget));
+  entry.actor = caf::actor_cast<session_actor>(spawn<session>(key, from, writer_, environment_, account));
   entry.key = &place->first;
   entry.state = residence::awake;
   entry.held.reset();
@@ -245,8 +250,18 @@ directory::resident* directory::start_session(const session_key& key, session::o
   return &entry;
 }
 
+directory::tenant_entry& directory::entry_of(const tenant_id& tenant) {
+  auto& entry = tenants_[tenant];
+  if (!entry.account)
+    entry.account = std::make_shared<tenant_account>(options_.tenant_undurable_bytes_max);
+  return entry;
+}
+
 /// Near the bound somebody is asked to sleep for each who comes; only at the bound nobody is let in.
-std::optional<error> directory::make_room() {
+std::optional<error> directory::make_room(const tenant_id& tenant, bool passes_quota) {
+  if (!passes_quota)
+    if (auto problem = make_room_of_tenant(tenant))
+      return problem;
   const auto max = options_.sessions_resident_max;
   if (residents_.size() < max - max / 10)
     return std::nullopt;
@@ -255,6 +270,26 @@ std::optional<error> directory::make_room() {
   if (residents_.size() < max)
     return std::nullopt;
   return full_error;
+}
+
+/// At its bound the tenant is refused, and finds room when it tries again: a tenth of what it may have is asked to
+/// sleep, not more often than needed, because they are looked for among everybody's.
+std::optional<error> directory::make_room_of_tenant(const tenant_id& tenant) {
+  const auto at = tenants_.find(tenant);
+  if (at == tenants_.end())
+    return std::nullopt;
+  auto& [account, asked] = at->second;
+  const std::int64_t max = account->resident_max;
+  if (account->resident < max)
+    return std::nullopt;
+  if (const auto now = clock().now(); asked == time_point::min() || now - asked >= asking_interval) {
+    asked = now;
+    put_some_to_sleep(tenant, 1 + account->resident - max + max / 10);
+  }
+  return error{error_code::quota_exceeded,
+               "the tenant has " + std::to_string(account->resident) + " sessions in memory; its quota is " +
+                   std::to_string(max),
+               quota_retry};
 }
 
 /// Moves it to the end of those who are asked to sleep.

@@ -7,6 +7,7 @@
 //   open_session, list_sessions, get_analytics, erase_user   handed to the catalog
 //   flush         answered when everything accepted before is durable (of all sessions, whichever were asked for)
 //   get_health    figures, at once but for what ownership, writer and journal know
+//   limit_sessions   how many sessions and running turns of a tenant may be here at once, from now on (no answer)
 // and from its own: session_finished, session_ended, make_fork and run_erasure from sessions; writer_ready and
 // writer_fenced from the writer; shards_owned and ownership_lost from the ownership actor; expire_resident from the
 // sweeper; make_session and forget_user_here from the catalog; replay_session and journal_replayed from who
@@ -19,6 +20,8 @@
 //   because a writer may still hold its writes; what is asked of it meanwhile waits at most for request_timeout twice.
 // State it owns: who is awake, least recently used first; the writer and its ledger; catalog, sweeper, ownership.
 // Bounds: sessions_resident_max; near it the least recently used are asked to sleep, at it new ones are `overloaded`.
+//   Of a tenant, if it has one: at it new ones are `quota_exceeded`, and some of its own are asked to sleep, so that it
+//   may try again. What frees more than it takes (an erasure), and what was accepted before (a replay), pass by that.
 // Death of the catalog or the sweeper: another is started. Of the ownership actor: as if the shards were lost. Of the
 //   writer: another is started on the same ledger, and every session sends again what is not durable. Of the journal:
 //   what is accepted is answered when it is durable, and get_health tells. Its own death ends all of them.
@@ -157,6 +160,11 @@ private:
     std::unique_ptr<holding> held;
     residence state = residence::awake;
   };
+  struct tenant_entry {
+    std::shared_ptr<tenant_account> account; // shared with its sessions
+    time_point asked_to_sleep = time_point::min();
+  };
+  using tenant_map = std::unordered_map<tenant_id, tenant_entry>;
   using resident_map = std::unordered_map<resident_key, resident, resident_hash>;
 
   // directory.cpp: requests and residents
@@ -170,14 +178,19 @@ private:
   template <class Request>
   promise_of<create_session> start_new(const tenant_id& tenant, Request&& first);
   resident* find(const session_key& key);
-  result<resident*> find_or_wake(const session_key& key);
+  result<resident*> find_or_wake(const session_key& key, bool passes_quota = false);
   resident* start_session(const session_key& key, session::origin from);
   std::optional<error> why_not_here(session_id id) const;
-  std::optional<error> make_room();
+  tenant_entry& entry_of(const tenant_id& tenant);
+  std::optional<error> make_room(const tenant_id& tenant, bool passes_quota);
+  std::optional<error> make_room_of_tenant(const tenant_id& tenant);
   void touch(resident& used);
   void unlink(resident& from);
 
   // directory_residents.cpp: how they leave
+  void limit(const limit_sessions& wanted);
+  void put_some_to_sleep(const tenant_id& tenant, std::int64_t wanted);
+  void drop_if_unused(const tenant_id& tenant);
   void put_to_sleep(resident& entry);
   void ask_to_sleep(const session_key& key, const session_actor& actor);
   resident* find_falling_asleep(const session_key& key, caf::actor_id actor);
@@ -233,8 +246,7 @@ private:
   catalog_actor catalog_;
   sweeper_actor sweeper_;
   ownership_actor ownership_;
-  std::unordered_map<tenant_id, std::shared_ptr<byte_budget>> tenants_; // and what of theirs may be undurable
-  std::unordered_map<tenant_id, limit_sessions> session_limits_;
+  tenant_map tenants_; // those who have sessions here, or bounds
   resident_map residents_;
   resident* oldest_ = nullptr;
   resident* newest_ = nullptr;

@@ -40,6 +40,33 @@ void directory::ask_to_sleep(const session_key& key, const session_actor& actor)
             });
 }
 
+/// The least recently used of them. One that is busy says so, and others are asked the next time.
+void directory::put_some_to_sleep(const tenant_id& tenant, std::int64_t wanted) {
+  const auto* name = &tenants_.find(tenant)->first;
+  auto* last = newest_; // those that are asked move behind it
+  for (auto* entry = oldest_; entry && wanted > 0;) {
+    auto* next = entry == last ? nullptr : entry->newer;
+    if (entry->key->tenant == name && entry->state == residence::awake) {
+      put_to_sleep(*entry);
+      --wanted;
+    }
+    entry = next;
+  }
+}
+
+void directory::limit(const limit_sessions& wanted) {
+  auto& account = *entry_of(wanted.tenant).account;
+  account.resident_max = wanted.resident_max.value_or(tenant_account::unbounded);
+  account.running_turns_max = wanted.running_turns_max.value_or(tenant_account::unbounded);
+  drop_if_unused(wanted.tenant);
+}
+
+void directory::drop_if_unused(const tenant_id& tenant) {
+  const auto at = tenants_.find(tenant);
+  if (at != tenants_.end() && at->second.account->resident == 0 && !at->second.account->is_bounded())
+    tenants_.erase(at);
+}
+
 directory::resident* directory::find_falling_asleep(const session_key& key, caf::actor_id actor) {
   auto* entry = find(key);
   return entry && entry->state == residence::falling_asleep && entry->actor.id() == actor ? entry : nullptr;
@@ -125,6 +152,8 @@ void directory::end_residence(const session_key& key) {
   auto held = std::move(entry->held);
   unlink(*entry);
   residents_.erase(resident_key(*entry->key));
+  --tenants_.at(key.tenant).account->resident;
+  drop_if_unused(key.tenant);
   if (!held || held->requests.empty())
     return;
   auto next = is_closed_ ? result<resident*>(shutting_down) : find_or_wake(key);

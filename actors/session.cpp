@@ -26,12 +26,12 @@ bool is_served_expired(const Request& request) {
 } // namespace
 
 session::session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
-                 std::shared_ptr<const session_environment> environment, std::shared_ptr<byte_budget> of_tenant)
+                 std::shared_ptr<const session_environment> environment, std::shared_ptr<tenant_account> of_tenant)
   : session_actor::base(config)
   , key_(std::move(key))
   , writer_(std::move(writer))
   , environment_(std::move(environment))
-  , tenant_budget_(std::move(of_tenant))
+  , tenant_(std::move(of_tenant))
   , phase_(from == origin::stored ? phase::waking : phase::making) {
   set_down_handler([this](caf::down_msg& down) { on_down(down); });
   set_exit_handler([this](caf::exit_msg& told) {
@@ -197,6 +197,7 @@ void session::fail(error why) {
     std::exchange(doing_->making, std::nullopt)->answer.deliver(result<session_record>(*failure_));
   if (doing_->replaying)
     std::exchange(doing_->replaying, std::nullopt)->answer.deliver(result<replayed>(*failure_));
+  doing_->counted.reset();
   answer_waiters(doing_->durable_waiters, last_number_, failure_.get());
   answer_waiters(doing_->journaled_waiters, last_number_, failure_.get());
   refuse_queue(*failure_);
@@ -304,8 +305,7 @@ void session::on_down(const caf::down_msg& down) {
     let_go(*doing_->granting);
   if (doing_->holder && doing_->holder == down.source && turn_runs())
     end_running(turn_status::lost);
-  for (auto at = doing_->listeners.begin(); at != doing_->listeners.end();)
-    at = at->second.subscriber.address() == down.source ? doing_->listeners.erase(at) : std::next(at);
+  forget_listeners_of(down.source);
 }
 
 // Every request that callers make comes by here.

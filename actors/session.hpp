@@ -30,6 +30,7 @@
 
 #include "actors/log_line.hpp"
 #include "actors/session_state.hpp"
+#include "actors/tenant_account.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
 
@@ -46,9 +47,9 @@ class session : public session_actor::base {
 public:
   enum class origin { to_be_made, stored };
 
-  /// `of_tenant`: the tenant's own part of the budget.
+  /// `of_tenant`: what the tenant has here and may have.
   session(caf::actor_config& config, session_key key, origin from, writer_actor writer,
-          std::shared_ptr<const session_environment> environment, std::shared_ptr<byte_budget> of_tenant);
+          std::shared_ptr<const session_environment> environment, std::shared_ptr<tenant_account> of_tenant);
 
   behavior_type make_behavior() override;
   void on_exit() override;
@@ -110,7 +111,7 @@ private:
   std::shared_ptr<const byte_reservation> reserve_if_possible(std::size_t bytes) const;
   result<std::shared_ptr<const byte_reservation>> admit(const std::vector<event_input>& events,
                                                         const std::shared_ptr<const byte_reservation>& given,
-                                                        std::size_t own_bytes) const;
+                                                        std::size_t own_bytes, bool is_import = false) const;
   struct draft; // a write that is being put together
   draft new_draft(std::shared_ptr<const byte_reservation> reservation);
   void add_event(draft& to, event_input&& input, turn_id turn);
@@ -128,6 +129,10 @@ private:
   void expire_waiters(std::deque<write_waiter>& waiters, time_point now);
   void serve(promise_of<append_events>& answer, append_events& request, const caf::actor_addr& asker);
   void append(promise_of<append_events>& answer, append_events& request);
+  std::optional<error> why_not_appended(const append_events& request) const;
+  // session_import.cpp: what another session was, written into this one
+  std::optional<error> why_not_imported(const append_events& request) const;
+  void add_imported(draft& to, append_events& request);
   void answer_append(promise_of<append_events> answer, const appended& reached, std::uint64_t number);
 
   // session_repeats.cpp: requests that come again
@@ -136,14 +141,15 @@ private:
     access needed;
     std::optional<std::string> as_user;
   };
-  void recall(const std::string& scope, const idempotency& repeat, requester by, std::function<void(recalled)> then);
+  void recall(const char* kind, const idempotency& repeat, requester by, std::function<void(recalled)> then);
+  void recall_in(const std::string& scope, const idempotency& repeat, requester by, std::function<void(recalled)> then);
   void look_up_again(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
   void look_up_key(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then);
   recalled read_key(const std::string& scope, const idempotency& repeat, const db::unit_outcome& outcome) const;
   void learn_keys(std::function<void()> then);
   const db::remembered_key* undurable_key(const std::string& scope, const std::string& key) const;
   static recalled compare(const db::remembered_key& known, const idempotency& repeat);
-  db::remembered_key new_key(const char* scope, const idempotency& repeat) const;
+  db::remembered_key new_key(const char* kind, const idempotency& repeat) const;
   void know_key(const db::remembered_key& key);
   void remember(draft& in, db::remembered_key key);
 
@@ -218,10 +224,13 @@ private:
   void feed(const event_blocks& durable);
   db::event_block without_hidden(const db::event_block& block) const;
   void feed_from_log(subscription& to);
-  void send_events(subscription& to, const db::event_block& block, event_offset through);
+  bool send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through);
   void end_listening(subscription_id id, const error& why);
+  void forget_listener(subscription_id id);
+  void forget_listeners_of(const caf::actor_addr& who);
   void end_all_listening(const error& why);
-  std::size_t pass_delta(const post_delta& delta);
+  std::size_t pass_delta(turn_id turn, const std::shared_ptr<const std::string>& text,
+                         const std::shared_ptr<const std::string>& data);
   void send_delta(subscription& to, delta_arrived part);
   void send_text_so_far(subscription& to);
   void take_deltas(subscription& to, std::uint64_t in_all);
@@ -263,7 +272,7 @@ private:
   const session_key key_;
   writer_actor writer_;
   std::shared_ptr<const session_environment> environment_;
-  std::shared_ptr<byte_budget> tenant_budget_;
+  std::shared_ptr<tenant_account> tenant_;
   phase phase_;
   std::uint64_t last_number_ = 0;
   subscription_id last_subscription_ = 0;

@@ -188,6 +188,8 @@ void session::fork_once(promise_of<fork_session> answer, fork_session request, b
       return reply(answer, result<session_record>(found.failure()));
     if (!*found)
       return fork(std::move(answer), std::move(held), is_last_try);
+    if ((*found)->reply) // as it was answered the first time
+      return reply(answer, result<session_record>(*(*found)->reply));
     answer.delegate(environment_->owner, get_session{{key_.tenant, (*found)->made}, held.as_user});
   });
 }
@@ -297,6 +299,7 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
     return reply(answer, result<erased>(error{error_code::overloaded,
                                               "the session is just being forked; erase it after that", 100ms}));
   phase_ = phase::erasing;
+  doing_->counted.reset();
   log_about(spdlog::level::info, subject(), "is being erased");
   const error gone{error_code::not_found, "no such session"};
   if (auto granting = std::exchange(doing_->granting, std::nullopt))

@@ -203,13 +203,19 @@ bool is_storable_name(std::string_view name) {
 
 bool is_storable(const idempotency& repeat) {
   return is_storable_name(repeat.key) && is_storable_text(repeat.fingerprint) &&
-         repeat.fingerprint.size() <= limits::fingerprint_bytes_max;
+         repeat.fingerprint.size() <= limits::fingerprint_bytes_max && is_storable_text(repeat.scope) &&
+         repeat.scope.size() <= limits::key_scope_bytes_max;
 }
 
 error unstorable_key() {
-  return {error_code::invalid_request, "an idempotency key has 1 to " + std::to_string(limits::name_chars_max) +
-                                           " characters of valid UTF-8, and a digest of at most " +
-                                           std::to_string(limits::fingerprint_bytes_max) + " bytes"};
+  return {error_code::invalid_request,
+          "an idempotency key has 1 to " + std::to_string(limits::name_chars_max) +
+              " characters of valid UTF-8, and a digest of at most " + std::to_string(limits::fingerprint_bytes_max) +
+              " bytes; its scope is text of at most " + std::to_string(limits::key_scope_bytes_max) + " bytes"};
+}
+
+std::string scope_of(std::string_view kind, const idempotency& repeat) {
+  return repeat.scope.empty() ? std::string(kind) : std::string(kind) + ':' + repeat.scope;
 }
 
 std::size_t creation_bytes(const create_session& request) noexcept {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,10 +39,13 @@ std::optional<error> check_delta(const post_delta& request);
 std::optional<error> check_update(const update_session& request);
 /// Valid UTF-8 without NUL, 1 to limits::name_chars_max characters.
 bool is_storable_name(std::string_view name);
-/// The key is such a name, the fingerprint valid UTF-8 without NUL, at most limits::fingerprint_bytes_max long.
+/// The key is such a name; fingerprint and scope are valid UTF-8 without NUL, at most limits::fingerprint_bytes_max and
+/// limits::key_scope_bytes_max long.
 bool is_storable(const idempotency& repeat);
 /// What such a request is refused with.
 error unstorable_key();
+/// Under which its key is kept: the kind of request, and what it says beside.
+std::string scope_of(std::string_view kind, const idempotency& repeat);
 
 /// What the row of a session to be made reserves of the budget.
 std::size_t creation_bytes(const create_session& request) noexcept;

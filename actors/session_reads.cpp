@@ -247,7 +247,8 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (request.wait > 0s && doing().readers.size() >= limits::durable_waiters_per_session_max)
     return reply(answer,
                  result<event_page>(error{error_code::overloaded, "too many wait for this session's events", 100ms}));
-  const auto deadline = clock().now() + request.wait;
+  const bool is_over = request.even_expired && is_overdue(); // nothing more will come
+  const auto deadline = clock().now() + (is_over ? 0s : request.wait);
   read_or_wait({answer, std::move(request), deadline});
 }
 
@@ -286,7 +287,8 @@ void session::read_or_wait(waiting_reader reader) {
     const bool is_all_hidden = page && page->events.empty() && reader.deadline > clock().now();
     if (!is_all_hidden || phase_ != phase::awake)
       return reply(reader.answer, std::move(page));
-    if (auto problem = why_not_now(access::reads, reader.request.as_user)) // it may have changed meanwhile
+    auto problem = why_not_now(access::reads, reader.request.as_user); // it may have changed meanwhile
+    if (problem && !(reader.request.even_expired && problem->code == error_code::session_expired))
       return reply(reader.answer, result<event_page>(*problem));
     reader.request.after = page->read_through;
     read_or_wait(std::move(reader));

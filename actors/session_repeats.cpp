@@ -18,10 +18,14 @@ constexpr std::size_t hashes_max = 20'000;
 } // namespace
 
 /// `by`: whose access is looked at again if the answer takes its time.
-void session::recall(const std::string& scope, const idempotency& repeat, requester by,
-                     std::function<void(recalled)> then) {
+void session::recall(const char* kind, const idempotency& repeat, requester by, std::function<void(recalled)> then) {
   if (!is_storable(repeat))
     return then(unstorable_key());
+  recall_in(scope_of(kind, repeat), repeat, std::move(by), std::move(then));
+}
+
+void session::recall_in(const std::string& scope, const idempotency& repeat, requester by,
+                        std::function<void(recalled)> then) {
   if (const auto* known = undurable_key(scope, repeat.key))
     return then(compare(*known, repeat));
   const auto hash = db::idempotency_hash(scope, repeat.key);
@@ -57,7 +61,7 @@ void session::look_up_key(const std::string& scope, const idempotency& repeat, s
 
 /// `then` looks at the asker's access by itself.
 void session::look_up_again(const std::string& scope, const idempotency& repeat, std::function<void(recalled)> then) {
-  recall(scope, repeat, {access::reads, std::nullopt}, std::move(then));
+  recall_in(scope, repeat, {access::reads, std::nullopt}, std::move(then));
 }
 
 session::recalled session::read_key(const std::string& scope, const idempotency& repeat,
@@ -101,9 +105,9 @@ session::recalled session::compare(const db::remembered_key& known, const idempo
   return std::optional(known);
 }
 
-db::remembered_key session::new_key(const char* scope, const idempotency& repeat) const {
+db::remembered_key session::new_key(const char* kind, const idempotency& repeat) const {
   db::remembered_key key;
-  key.scope = scope;
+  key.scope = scope_of(kind, repeat);
   key.key = repeat.key;
   key.fingerprint = repeat.fingerprint;
   key.made_at = environment_->now();

@@ -129,6 +129,7 @@ std::uint64_t session::write_end(draft writing, turn_status how, const std::opti
   }
   forget_deltas();
   doing().holder = {};
+  doing().counted.reset();
   return send_draft(std::move(writing));
 }
 
@@ -213,8 +214,11 @@ void session::serve(promise_of<post_delta>& answer, post_delta& request, const c
   if (auto problem = check_delta(request))
     return refuse(*problem);
   auto& text = doing().delta_text;
-  const auto listeners = pass_delta(request); // one that comes later gets the text so far first
-  text += request.text;
+  const auto part = std::make_shared<const std::string>(std::move(request.text));
+  // One that comes later gets the text so far first.
+  const auto listeners = pass_delta(request.turn, part, std::make_shared<const std::string>(std::move(request.data)));
+  text += *part;
+  doing().delta_shared.reset();
   if (text.size() > limits::deltas_kept_bytes_max) {
     auto cut = text.size() - limits::deltas_kept_bytes_max;
     while (cut < text.size() && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) // not within a character
@@ -229,6 +233,7 @@ void session::forget_deltas() {
   if (!doing_)
     return;
   doing_->delta_text.clear();
+  doing_->delta_shared.reset();
   doing_->delta_cut = false;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/session_environment.hpp"
+#include "actors/tenant_account.hpp"
 #include "db/session_queries.hpp"
 
 #include <caf/actor_clock.hpp>
@@ -11,7 +12,9 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -61,6 +64,7 @@ struct granting_turn {
   waiting_turn whose;
   std::vector<db::event_block> since{}; ///< what was written since its history was begun
   bool is_let_go = false;               ///< nobody waits for it any more; whoever did is answered
+  std::unique_ptr<counted_turn> counted{};
 };
 
 struct waiting_reader {
@@ -114,12 +118,15 @@ struct session_activity {
   std::deque<waiting_turn> turn_queue;
   std::deque<turn_record> cancelled_in_queue; // of those who may ask again: as many as may wait
   std::optional<granting_turn> granting;
-  std::vector<turn_id> hidden_turns; // rolled back while it is awake
-  caf::actor_addr holder{};          // of the running turn, if it ends with that
-  std::string delta_text;            // of the running turn, since its last message
+  std::vector<turn_id> hidden_turns;               // rolled back while it is awake
+  caf::actor_addr holder{};                        // of the running turn, if it ends with that
+  std::unique_ptr<counted_turn> counted;           // while a turn runs
+  std::string delta_text;                          // of the running turn, since its last message
+  std::shared_ptr<const std::string> delta_shared; // a copy of it as it is now, once somebody wanted one
   bool delta_cut = false;
   std::deque<waiting_reader> readers;
   std::map<subscription_id, subscription> listeners;
+  std::set<std::pair<caf::actor_id, subscription_id>> listeners_by_actor;
   std::optional<std::optional<event>> first_message; // of the log, once it was read; its data only if it is a system's
   std::optional<std::int64_t> hidden_messages; // in the log, by turns that were rolled back; none: not counted yet
   std::map<std::uint64_t, std::function<void(const error&)>> at_end; // said if the actor ends before they are erased

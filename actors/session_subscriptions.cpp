@@ -42,6 +42,7 @@ void session::serve(promise_of<subscribe_events>& answer, subscribe_events& requ
   made.subscriber = std::move(request.subscriber);
   made.as_user = std::move(request.as_user);
   made.sent = made.taken = std::min(request.after, std::numeric_limits<event_offset>::max() - 1);
+  doing().listeners_by_actor.emplace(made.subscriber.id(), id);
   monitor_once(caf::actor_cast<caf::actor_addr>(made.subscriber));
   reply(answer, result<subscribed>(subscribed{id, known_->record.durable_offset}));
   extend_life();
@@ -51,7 +52,7 @@ void session::serve(promise_of<subscribe_events>& answer, subscribe_events& requ
 
 void session::take(unsubscribe_events& request) {
   if (doing_)
-    doing_->listeners.erase(request.subscription);
+    forget_listener(request.subscription);
 }
 
 void session::take(events_taken& news) {
@@ -70,26 +71,28 @@ void session::take(events_taken& news) {
   feed_from_log(to);
 }
 
-/// What has just become durable, to all who have everything before it.
+/// What has just become durable, to all who have everything before it: each block is one for all of them.
 void session::feed(const event_blocks& durable) {
+  struct piece {
+    db::event_block block;
+    std::size_t bytes;
+    event_offset first, last;
+  };
   if (doing_->listeners.empty())
     return;
-  event_blocks news;
-  for (const auto& block : durable)
-    news.push_back(without_hidden(block));
-  std::vector<subscription_id> all;
-  for (const auto& [id, to] : doing_->listeners)
-    all.push_back(id);
-  for (const auto id : all)
-    for (std::size_t i = 0; i < durable.size(); ++i) {
-      auto at = doing_->listeners.find(id);
-      if (at == doing_->listeners.end())
-        break; // it was too far behind
-      auto& to = at->second;
-      const auto last = durable[i]->back().offset;
-      if (!to.is_reading && to.sent + 1 >= durable[i]->front().offset && to.sent < last)
-        send_events(to, news[i], last);
-    }
+  std::vector<piece> news;
+  for (const auto& block : durable) {
+    auto shown = without_hidden(block);
+    const auto bytes = bytes_of(*shown);
+    news.push_back({std::move(shown), bytes, block->front().offset, block->back().offset});
+  }
+  for (auto at = doing_->listeners.begin(); at != doing_->listeners.end();) {
+    auto& to = (at++)->second; // it goes if it is too far behind
+    for (const auto& each : news)
+      if (!to.is_reading && to.sent + 1 >= each.first && to.sent < each.last &&
+          !send_events(to, each.block, each.bytes, each.last))
+        break;
+  }
 }
 
 /// What was rolled back before it was durable has been shown to nobody.
@@ -121,25 +124,25 @@ void session::feed_from_log(subscription& to) {
     const auto through = page->read_through;
     if (through <= reader.sent)
       return;
-    send_events(reader, block, through);
-    at = doing_->listeners.find(id);
-    if (at != doing_->listeners.end())
-      feed_from_log(at->second);
+    if (send_events(reader, block, bytes_of(*block), through))
+      feed_from_log(reader);
   });
 }
 
-void session::send_events(subscription& to, const db::event_block& block, event_offset through) {
-  const auto bytes = bytes_of(*block);
+/// False if it was too far behind, and is gone.
+bool session::send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through) {
   to.sent = through;
   to.under_way.emplace_back(through, bytes);
   to.bytes_under_way += bytes;
   send(to.subscriber, events_arrived{key_, to.id, block, through});
   const auto behind = static_cast<std::size_t>(to.sent - to.taken);
   // A page of what is stored may be larger than the bounds; who has not even taken the one before it is too slow.
-  if (to.under_way.size() > 2 &&
-      (behind > limits::subscriber_lag_events_max || to.bytes_under_way > limits::subscriber_lag_bytes_max))
-    end_listening(to.id,
-                  {error_code::overloaded, "the subscriber is too far behind; resume from the offset given", 100ms});
+  if (to.under_way.size() <= 2 ||
+      (behind <= limits::subscriber_lag_events_max && to.bytes_under_way <= limits::subscriber_lag_bytes_max))
+    return true;
+  end_listening(to.id,
+                {error_code::overloaded, "the subscriber is too far behind; resume from the offset given", 100ms});
+  return false;
 }
 
 void session::end_listening(subscription_id id, const error& why) {
@@ -149,7 +152,24 @@ void session::end_listening(subscription_id id, const error& why) {
   log_about(spdlog::level::debug, subject(), "subscription {} ends behind offset {}: {}", id, at->second.sent,
             to_string(why.code));
   send(at->second.subscriber, subscription_ended{key_, id, why, at->second.sent});
+  forget_listener(id);
+}
+
+void session::forget_listener(subscription_id id) {
+  const auto at = doing_->listeners.find(id);
+  if (at == doing_->listeners.end())
+    return;
+  doing_->listeners_by_actor.erase({at->second.subscriber.id(), id});
   doing_->listeners.erase(at);
+}
+
+void session::forget_listeners_of(const caf::actor_addr& who) {
+  auto& all = doing_->listeners_by_actor;
+  const auto first = all.lower_bound({who.id(), 0});
+  const auto last = all.upper_bound({who.id(), std::numeric_limits<subscription_id>::max()});
+  for (auto at = first; at != last; ++at)
+    doing_->listeners.erase(at->second);
+  all.erase(first, last);
 }
 
 void session::end_all_listening(const error& why) {
@@ -159,13 +179,12 @@ void session::end_all_listening(const error& why) {
 
 // --- parts of a reply ------------------------------------------------------------------------------------------------
 
-std::size_t session::pass_delta(const post_delta& delta) {
-  const auto text = std::make_shared<const std::string>(delta.text);
-  const auto data = std::make_shared<const std::string>(delta.data);
+std::size_t session::pass_delta(turn_id turn, const std::shared_ptr<const std::string>& text,
+                                const std::shared_ptr<const std::string>& data) {
   for (auto& [id, to] : doing_->listeners) {
-    if (to.delta_turn != delta.turn && !to.misses_deltas)
+    if (to.delta_turn != turn && !to.misses_deltas)
       send_text_so_far(to);
-    send_delta(to, {key_, id, delta.turn, text, data, false, false});
+    send_delta(to, {key_, id, turn, text, data, false, false});
   }
   return doing_->listeners.size();
 }
@@ -183,10 +202,15 @@ void session::send_delta(subscription& to, delta_arrived part) {
   send(to.subscriber, std::move(part));
 }
 
+/// Copied at most once a part, however many want it.
 void session::send_text_so_far(subscription& to) {
-  if (turn_runs() && !doing_->delta_text.empty())
-    send_delta(to, {key_, to.id, known_->last_turn->id, std::make_shared<const std::string>(doing_->delta_text),
-                    std::make_shared<const std::string>("{}"), true, doing_->delta_cut});
+  static const auto nothing = std::make_shared<const std::string>("{}");
+  if (!turn_runs() || doing_->delta_text.empty())
+    return;
+  auto& shared = doing_->delta_shared;
+  if (!shared)
+    shared = std::make_shared<const std::string>(doing_->delta_text);
+  send_delta(to, {key_, to.id, known_->last_turn->id, shared, nothing, true, doing_->delta_cut});
 }
 
 void session::take_deltas(subscription& to, std::uint64_t in_all) {

@@ -31,6 +31,12 @@ error too_many_wait(std::size_t max) {
   return {error_code::overloaded, "more than " + std::to_string(max) + " requests wait for their turn", 1000ms};
 }
 
+error too_many_run(std::int64_t max) {
+  return {error_code::quota_exceeded,
+          "the tenant has turns running in this process, as many as its quota of " + std::to_string(max) + " allows",
+          1000ms};
+}
+
 bool cuts_in_of(const waiting_turn& waiting) {
   return cuts_in(waiting.request.policy);
 }
@@ -64,7 +70,8 @@ void session::serve(promise_of<start_turn>& answer, start_turn& request, const c
 bool session::joins_twin(waiting_turn& waiting) {
   const auto& repeat = *waiting.request.repeat;
   const auto is_twin = [&](const waiting_turn& other) {
-    return other.request.repeat && other.request.repeat->key == repeat.key;
+    return other.request.repeat && other.request.repeat->key == repeat.key &&
+           other.request.repeat->scope == repeat.scope;
   };
   waiting_turn* twin = nullptr;
   if (doing_ && doing_->granting && !doing_->granting->is_let_go && is_twin(doing_->granting->whose))
@@ -198,13 +205,18 @@ void session::enqueue(waiting_turn waiting) {
 
 // --- handing it over -------------------------------------------------------------------------------------------------
 
-/// The history is read first, because a turn that cannot be handed over must not begin.
+/// The history is read first, because a turn that cannot be handed over must not begin. Those whose time has come while
+/// their tenant runs as many turns as it may are refused, also if they have waited for it.
 void session::start_next() {
   if (phase_ != phase::awake || !doing_ || turn_runs() || doing_->granting || doing_->turn_queue.empty())
     return;
   if (auto problem = why_no_turn())
     return refuse_queue(*problem);
+  auto counted = counted_turn::begin(tenant_);
+  if (!counted)
+    return refuse_queue(too_many_run(tenant_->running_turns_max));
   doing_->granting = granting_turn{std::move(doing_->turn_queue.front())};
+  doing_->granting->counted = std::move(counted);
   doing_->turn_queue.pop_front();
   auto reading = std::make_shared<history_reading>();
   reading->token_budget = doing_->granting->whose.request.token_budget;
@@ -219,11 +231,14 @@ void session::on_history(result<history_page> history) {
   auto granting = std::move(*doing_->granting);
   doing_->granting.reset();
   auto& whose = granting.whose;
-  if (granting.is_let_go || !keep_askers(whose, has_ended))
+  if (granting.is_let_go || !keep_askers(whose, has_ended)) {
+    granting.counted.reset();
     return start_next();
+  }
   auto problem = history ? why_no_turn() : history.failure();
   if (!problem)
     return grant(std::move(granting), std::move(history).value());
+  granting.counted.reset();
   answer_all(whose, result<granted_turn>(*problem));
   start_next();
 }
@@ -233,6 +248,7 @@ void session::grant(granting_turn granting, history_page history) {
   auto& request = whose.request;
   auto reservation = admit(request.events, request.reservation, status_event_bytes);
   if (!reservation) {
+    granting.counted.reset();
     answer_all(whose, result<granted_turn>(reservation.failure()));
     return start_next();
   }
@@ -246,6 +262,7 @@ void session::grant(granting_turn granting, history_page history) {
   turn.granted_by = environment_->process;
   turn.first_offset = known_->record.next_offset;
   known_->last_turn = turn;
+  doing().counted = std::move(granting.counted);
   forget_deltas();
   log_about(spdlog::level::debug, subject(), "turn {} begins", turn.number);
 

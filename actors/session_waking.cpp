@@ -185,6 +185,7 @@ void session::adopt_turn() {
   if (!turn_runs())
     return;
   schedule_tick(clock().now() + tick_max);
+  doing().counted = counted_turn::adopt(tenant_);
   if (known_->last_turn->granted_by == environment_->process)
     return;
   known_->last_turn->granted_by = environment_->process;

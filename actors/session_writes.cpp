@@ -26,7 +26,7 @@ std::optional<error> session::why_not_writable() const {
 /// The reservation under which the events may be taken: the one given if it is large enough, else one of its own.
 result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector<event_input>& events,
                                                                const std::shared_ptr<const byte_reservation>& given,
-                                                               std::size_t own_bytes) const {
+                                                               std::size_t own_bytes, bool is_import) const {
   if (auto problem = why_not_writable())
     return *problem;
   if (events.size() > limits::events_per_append_max)
@@ -36,6 +36,8 @@ result<std::shared_ptr<const byte_reservation>> session::admit(const std::vector
   for (const auto& input : events) {
     if (auto problem = check_event(input))
       return *problem;
+    if (input.kind == event_kind::status && !is_import)
+      return error{error_code::invalid_request, "events of kind \"status\" are the session's own"};
     bytes += input.cost_bytes();
   }
   if (bytes > append_bytes_max)
@@ -53,12 +55,12 @@ result<std::shared_ptr<const byte_reservation>>
 session::reserve(std::size_t bytes, const std::shared_ptr<const byte_reservation>& given) const {
   if (doing_ && doing_->undurable_bytes + bytes > environment_->session_undurable_bytes_max)
     return error{error_code::overloaded, "too much of this session is accepted and not yet durable", overload_retry};
-  if (given && given->is_of(tenant_budget_.get()) && given->bytes() >= bytes)
+  if (given && given->is_of(tenant_->undurable.get()) && given->bytes() >= bytes)
     return given;
   auto of_all = given && given->bytes() >= bytes ? given : byte_reservation::take(environment_->budget, bytes);
   if (!of_all)
     return error{error_code::overloaded, "too much is accepted and not yet durable", overload_retry};
-  auto reserved = byte_reservation::take(tenant_budget_, bytes, std::move(of_all));
+  auto reserved = byte_reservation::take(tenant_->undurable, bytes, std::move(of_all));
   if (!reserved)
     return error{error_code::overloaded, "too much of this tenant is accepted and not yet durable", overload_retry};
   return reserved;
@@ -328,15 +330,22 @@ void session::answer_append(promise_of<append_events> answer, const appended& re
         result<appended>(error{error_code::overloaded, "too many wait for this session's durability", overload_retry}));
 }
 
+std::optional<error> session::why_not_appended(const append_events& request) const {
+  if (auto problem = why_not_writable())
+    return problem;
+  if (request.turn && !is_running(*request.turn))
+    return error{error_code::turn_lost, "the turn does not run any more"};
+  if (request.events.empty())
+    return error{error_code::invalid_request, "an append has at least one event"};
+  return request.imported ? why_not_imported(request) : std::nullopt;
+}
+
 void session::append(promise_of<append_events>& answer, append_events& request) {
   const auto refuse = [&](error why) { reply(answer, result<appended>(std::move(why))); };
-  if (auto problem = why_not_writable())
+  if (auto problem = why_not_appended(request))
     return refuse(*problem);
-  if (request.turn && !is_running(*request.turn))
-    return refuse({error_code::turn_lost, "the turn does not run any more"});
-  if (request.events.empty())
-    return refuse({error_code::invalid_request, "an append has at least one event"});
-  auto reservation = admit(request.events, request.reservation, 0);
+  const auto turns_bytes = request.imported ? request.imported->ended_turns.size() * limits::event_overhead_bytes : 0;
+  auto reservation = admit(request.events, request.reservation, turns_bytes, request.imported != nullptr);
   if (!reservation)
     return refuse(reservation.failure());
   if (request.wanted == durability::durable &&
@@ -347,7 +356,10 @@ void session::append(promise_of<append_events>& answer, append_events& request) 
   const bool has_message = std::any_of(request.events.begin(), request.events.end(),
                                        [](const auto& input) { return input.kind == event_kind::message; });
   auto writing = new_draft(std::move(reservation).value());
-  add_events(writing, request.events, request.turn.value_or(turn_id{}), request.as_user);
+  if (request.imported)
+    add_imported(writing, request);
+  else
+    add_events(writing, request.events, request.turn.value_or(turn_id{}), request.as_user);
   if (request.repeat) {
     auto key = new_key("append", *request.repeat);
     key.first_offset = reached.first_offset;

@@ -16,6 +16,11 @@ constexpr auto tick_interval = 250ms;
 // Row level security compares each row with each tenant that the batch has set.
 constexpr std::size_t batch_tenants_max = 256;
 
+/// Whether a session that it makes may not be made, because its name or its key is there already.
+bool may_be_taken(const db::session_write& write) {
+  return write.row && (write.row->external_id || write.key);
+}
+
 } // namespace
 
 writer::writer(caf::actor_config& config, std::shared_ptr<writer_ledger> ledger, supervisor_actor supervisor,
@@ -198,7 +203,30 @@ void writer::commit(const batch_in_flight& batch, const db::unit_outcome* outcom
     for (const auto& key : db::taken_external_ids(batch.sessions_result, *outcome, content))
       not_made.insert(key.id);
   }
+  count_stored(batch, not_made, outcome != nullptr);
   acknowledge(batch, not_made, outcome != nullptr);
+}
+
+/// A row that may have been taken, of a batch whose answer was lost, is not counted: whether it was made is not known.
+void writer::count_stored(const batch_in_flight& batch, const std::unordered_set<session_id>& not_made, bool certain) {
+  if (!options_.meter)
+    return;
+  tenant_meter::counts all;
+  for (const auto& entry : batch.writes) {
+    const auto& write = *entry.write;
+    stored_since more;
+    for (std::size_t i = 0; i < write.event_count(); ++i)
+      more.bytes += static_cast<std::int64_t>((*write.events)[i].data.size());
+    if (write.row && !not_made.contains(write.session.id) && (certain || !may_be_taken(write)))
+      more.sessions = 1;
+    if (more.sessions == 0 && more.bytes == 0)
+      continue;
+    auto& of_tenant = all[write.session.tenant];
+    of_tenant.sessions += more.sessions;
+    of_tenant.bytes += more.bytes;
+  }
+  for (const auto& [tenant, more] : all)
+    options_.meter->add(tenant, more);
 }
 
 void writer::acknowledge(const batch_in_flight& batch, const std::unordered_set<session_id>& not_made, bool certain) {
@@ -210,8 +238,7 @@ void writer::acknowledge(const batch_in_flight& batch, const std::unordered_set<
   by_session.reserve(batch.writes.size());
   for (const auto& entry : batch.writes) {
     const auto& write = *entry.write;
-    const bool may_be_taken = write.row && (write.row->external_id || write.key);
-    if (not_made.contains(write.session.id) || (may_be_taken && !certain))
+    if (not_made.contains(write.session.id) || (may_be_taken(write) && !certain))
       send(entry.listener, session_call{creation_outcome{write.number, certain}});
     else
       by_session.insert_or_assign(write.session.id, reached{&entry.listener, write.number});

@@ -25,6 +25,7 @@
 // Death: the directory starts another one on the same ledger; sessions send again what is not durable.
 #pragma once
 
+#include "actors/tenant_meter.hpp"
 #include "actors/writer_ledger.hpp"
 
 #include <caf/actor_clock.hpp>
@@ -60,6 +61,7 @@ struct writer_options {
   /// For the answer to a lease: longer than the pool makes its askers wait. This only guards against a pool that is
   /// gone, because a lease that comes too late would never be returned.
   std::chrono::milliseconds lease_timeout{60'000};
+  std::shared_ptr<tenant_meter> meter{}; ///< null: nobody counts
 };
 
 using writer_internal =
@@ -97,6 +99,7 @@ private:
   void on_outcome(std::int64_t seq, db::unit_outcome outcome);
   void commit(const batch_in_flight& batch, const db::unit_outcome* outcome);
   void acknowledge(const batch_in_flight& batch, const std::unordered_set<session_id>& not_made, bool certain);
+  void count_stored(const batch_in_flight& batch, const std::unordered_set<session_id>& not_made, bool certain);
   void answer_barriers();
   std::uint64_t oldest_ticket() const;
 

@@ -27,7 +27,8 @@ struct turn_row : turn_record {
 };
 
 /// By which a repeated request will be recognized, and the answer that it gets. Scopes are kinds of requests:
-/// "create" (of no session), "fork" (kept under the session that is forked), "append", "turn".
+/// "create" (of no session), "fork" (kept under the session that is forked), "append", "turn"; each perhaps with what
+/// tells requests of that kind apart behind a colon, as in "append:messages".
 struct remembered_key {
   std::string scope;
   std::string key;
@@ -37,6 +38,9 @@ struct remembered_key {
   turn_id turn{};      ///< of a turn that was started
   session_id made{};   ///< of a session that was made
   timestamp made_at{}; ///< when the first answer was given
+  /// The session as it was when it was made, as it is read; written is session_write::row. Null if it is gone, or if
+  /// the key is older than this column.
+  std::shared_ptr<const session_record> reply{};
 };
 
 /// Where a fork's log begins: events up to and including `offset` are another log's, the one that holds them itself.

@@ -1,5 +1,6 @@
 // Sessions that a batch makes, with the keys of their requests and the logs that they share.
 #include "db/batch_calls.hpp"
+#include "db/journal_codec.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -9,14 +10,16 @@ namespace colloquy::db {
 namespace {
 
 // Waits for another transaction that is inserting the same key, and then inserts nothing if that one committed it.
-constexpr oid creation_keys_types[] = {oids::text_array, oids::uuid_array, oids::text_array,       oids::text_array,
-                                       oids::text_array, oids::uuid_array, oids::timestamptz_array};
+constexpr oid bytea_array = 1001;
+constexpr oid creation_keys_types[] = {oids::text_array, oids::uuid_array, oids::text_array,        oids::text_array,
+                                       oids::text_array, oids::uuid_array, oids::timestamptz_array, bytea_array};
 constexpr statement insert_creation_keys{
     "insert_creation_keys",
-    "INSERT INTO idempotency_keys (tenant_id, session_id, scope, key, fingerprint, made_session_id, created_at)"
-    " SELECT k.tenant_id, k.session_id, k.scope, k.key, k.fingerprint, k.made_session_id, k.created_at"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7)"
-    " AS k(tenant_id, session_id, scope, key, fingerprint, made_session_id, created_at)"
+    "INSERT INTO idempotency_keys (tenant_id, session_id, scope, key, fingerprint, made_session_id, created_at,"
+    " reply)"
+    " SELECT k.tenant_id, k.session_id, k.scope, k.key, k.fingerprint, k.made_session_id, k.created_at,"
+    " k.reply FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+    " AS k(tenant_id, session_id, scope, key, fingerprint, made_session_id, created_at, reply)"
     " ON CONFLICT (tenant_id, session_id, scope, key) DO NOTHING",
     creation_keys_types};
 
@@ -30,7 +33,7 @@ constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 13};
 #define COLLOQUY_INSERT_SESSIONS                                                                                       \
   "INSERT INTO sessions (tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at,"          \
   " updated_at, expires_at, parent_id, fork_offset, expires_in_s)"                                                     \
-  " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata,"             \
+  " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata,"                    \
   " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset, s.expires_in_s"
 #define COLLOQUY_SESSION_COLUMNS                                                                                       \
   "tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at, expires_at, parent_id,"         \
@@ -106,7 +109,7 @@ std::vector<const session_write*> creations(writes_view writes) {
 } // namespace
 
 session_id session_of_key(const session_write& write) {
-  if (write.key && write.key->scope == "create")
+  if (write.key && (write.key->scope == "create" || write.key->scope.starts_with("create:")))
     return {};
   return write.row && write.row->parent ? *write.row->parent : write.session.id;
 }
@@ -118,7 +121,8 @@ std::optional<statement_call> creation_keys_call(writes_view writes) {
   const auto count = found.size();
   array_builder tenants(oids::text, count, count * 12), sessions(oids::uuid, count, count * 16),
       scopes(oids::text, count, count * 8), keys(oids::text, count, count * 32), prints(oids::text, count, count * 64),
-      made(oids::uuid, count, count * 16), created(oids::timestamptz, count, count * 8);
+      made(oids::uuid, count, count * 16), created(oids::timestamptz, count, count * 8),
+      replies(oids::bytea, count, count * 256);
   for (const auto* write : found) {
     tenants.add(write->session.tenant.text());
     sessions.add_uuid(session_of_key(*write).bytes);
@@ -127,11 +131,12 @@ std::optional<statement_call> creation_keys_call(writes_view writes) {
     prints.add(write->key->fingerprint);
     made.add_uuid(write->session.id.bytes);
     created.add_timestamp(write->key->made_at);
+    replies.add(encode_record(*write->row));
   }
   return statement_call{&insert_creation_keys,
                         {std::move(tenants).finish(), std::move(sessions).finish(), std::move(scopes).finish(),
                          std::move(keys).finish(), std::move(prints).finish(), std::move(made).finish(),
-                         std::move(created).finish()}};
+                         std::move(created).finish(), std::move(replies).finish()}};
 }
 
 std::optional<statement_call> sessions_call(writes_view writes) {

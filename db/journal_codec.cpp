@@ -308,6 +308,24 @@ void check(source& bytes, const session_write& write) {
   bytes.require(bytes.is_at_end(), "more than a write");
 }
 
+/// Reads one value, which is all that there may be behind the version.
+template <class Value>
+result<Value> decode_all(std::string_view bytes, void (*check_value)(source&, const Value&)) {
+  source from(bytes);
+  std::uint8_t version = 0;
+  from(version);
+  if (from.problem().empty() && version != journal_codec_version)
+    return error{error_code::invalid_request, "a record of format " + std::to_string(version) +
+                                                  "; this version of the program reads format " +
+                                                  std::to_string(journal_codec_version)};
+  Value value;
+  show(from, value);
+  check_value(from, value);
+  if (!from.problem().empty())
+    return error{error_code::invalid_request, "a record that cannot be read: " + from.problem()};
+  return value;
+}
+
 } // namespace
 
 std::string encode_write(const session_write& write) {
@@ -321,19 +339,20 @@ std::string encode_write(const session_write& write) {
 }
 
 result<session_write> decode_write(std::string_view bytes) {
-  source from(bytes);
-  std::uint8_t version = 0;
-  from(version);
-  if (from.problem().empty() && version != journal_codec_version)
-    return error{error_code::invalid_request, "a record of format " + std::to_string(version) +
-                                                  "; this version of the program reads format " +
-                                                  std::to_string(journal_codec_version)};
-  session_write write;
-  show(from, write);
-  check(from, write);
-  if (!from.problem().empty())
-    return error{error_code::invalid_request, "a record that cannot be read: " + from.problem()};
-  return write;
+  return decode_all<session_write>(bytes, check);
+}
+
+std::string encode_record(const session_record& record) {
+  sink bytes(256 + record.metadata.size());
+  bytes(journal_codec_version);
+  show(bytes, record);
+  return bytes.take();
+}
+
+result<session_record> decode_record(std::string_view bytes) {
+  return decode_all<session_record>(bytes, [](source& from, const session_record&) {
+    from.require(from.is_at_end(), "more than a session's record");
+  });
 }
 
 } // namespace colloquy::db

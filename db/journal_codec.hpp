@@ -14,6 +14,8 @@
 
 namespace colloquy::db {
 
+/// Also of encode_record(), whose bytes are kept in the database for as long as idempotency keys are: whoever raises it
+/// goes on reading the former one there.
 inline constexpr std::uint8_t journal_codec_version = 1;
 
 /// All of it but `keeps`. An empty list of events is written as none.
@@ -24,5 +26,9 @@ std::string encode_write(const session_write& write);
 /// What it accepts, encode_write() makes the same bytes of. Takes memory by the size of `bytes`, whatever they say.
 /// Errors: invalid_request, saying what is wrong and at which byte, without content.
 result<session_write> decode_write(std::string_view bytes);
+
+/// A session's record in the same format, and back in the same way.
+std::string encode_record(const session_record& record);
+result<session_record> decode_record(std::string_view bytes);
 
 } // namespace colloquy::db

@@ -13,6 +13,9 @@ namespace colloquy::db {
 /// Sets the tenants of the transaction: first in every unit that works as the service.
 statement_call tenant_call(const tenant_id& tenant);
 
+/// From here to its end the unit sees the sessions that this user owns or takes part in, and no others.
+statement_call user_call(const std::string& user);
+
 /// From here to its end the unit works as colloquy_system, which sees all tenants.
 statement_call as_system_call();
 

@@ -1,5 +1,6 @@
 #include "db/session_queries.hpp"
 
+#include "db/journal_codec.hpp"
 #include "db/row_reader.hpp"
 
 #include <algorithm>
@@ -9,6 +10,9 @@ namespace {
 
 constexpr oid set_tenants_types[] = {oids::text};
 constexpr statement set_tenants{"set_tenants", "SELECT set_config('colloquy.tenants', $1, true)", set_tenants_types};
+
+constexpr oid set_user_types[] = {oids::text};
+constexpr statement set_user{"set_user", "SELECT set_config('colloquy.user_id', $1, true)", set_user_types};
 
 constexpr oid of_session_types[] = {oids::text, oids::uuid};
 constexpr statement read_session_statement{
@@ -46,8 +50,10 @@ constexpr statement read_turn_statement{"read_turn",
 constexpr oid find_key_types[] = {oids::text, oids::uuid, oids::text, oids::text};
 constexpr statement find_key_statement{
     "find_key",
-    "SELECT scope, key, fingerprint, first_offset, count, turn_id, made_session_id, created_at FROM idempotency_keys"
-    " WHERE tenant_id = $1 AND session_id = $2 AND scope = $3 AND key = $4",
+    "SELECT k.scope, k.key, k.fingerprint, k.first_offset, k.count, k.turn_id, k.made_session_id, k.created_at,"
+    " CASE WHEN EXISTS (SELECT FROM sessions AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.made_session_id)"
+    " THEN k.reply END FROM idempotency_keys AS k"
+    " WHERE k.tenant_id = $1 AND k.session_id = $2 AND k.scope = $3 AND k.key = $4",
     find_key_types};
 
 constexpr oid read_keys_types[] = {oids::text, oids::uuid, oids::timestamptz, oids::int8};
@@ -73,6 +79,10 @@ std::vector<participant> read_participants(row_reader& row) {
 
 statement_call tenant_call(const tenant_id& tenant) {
   return {&set_tenants, {tenant.text()}};
+}
+
+statement_call user_call(const std::string& user) {
+  return {&set_user, {user}};
 }
 
 session_record read_record(const session_key& key, row_reader& row) {
@@ -198,6 +208,9 @@ result<std::optional<remembered_key>> decode_key(const unit_outcome& outcome) {
   key.turn = row.id<turn_id>();
   key.made = row.id<session_id>();
   key.made_at = row.time();
+  if (const auto reply = row.optional_text())
+    if (auto record = decode_record(*reply)) // else of another version: the session as it is has to do
+      key.reply = std::make_shared<const session_record>(std::move(record).value());
   return std::optional(std::move(key));
 }
 

@@ -180,9 +180,10 @@ db::rows fake_tables::find_key(const db::statement_call& call) const {
   const auto& p = call.parameters;
   const auto at = keys.find({*p[0], uuid_of(p[1]), *p[2], *p[3]});
   if (at == keys.end())
-    return make_rows({}, 8);
+    return make_rows({}, 9);
   const auto& key = at->second;
-  return make_rows({{p[2], p[3], key[0], key[1], key[2], key[3], key[4], key[5]}}, 8);
+  const auto reply = sessions.contains(uuid_of(key[4])) ? key[6] : std::nullopt;
+  return make_rows({{p[2], p[3], key[0], key[1], key[2], key[3], key[4], key[5], reply}}, 9);
 }
 
 db::rows fake_tables::read_keys(const db::statement_call& call) const {
@@ -214,7 +215,8 @@ db::rows fake_tables::count_hidden(const db::statement_call& call) const {
   return make_rows({{db::encode_int8(hidden)}}, 1);
 }
 
-/// Parameters: tenant, user, agent, status, now, the cursor's time and id, limit. The variant tells which count.
+/// Parameters: tenant, user, agent, status, now, the cursor's time and id, limit, in whose name. The variant tells
+/// which count.
 db::rows fake_tables::list_sessions(const db::statement_call& call, int variant) const {
   const auto& p = call.parameters;
   const auto time = db::decode_timestamp(*p[4]);
@@ -224,8 +226,9 @@ db::rows fake_tables::list_sessions(const db::statement_call& call, int variant)
     const auto place = std::make_pair(db::decode_timestamp(*session.row[created]), id);
     const bool is_expired =
         session.status == "expired" || (session.row[expires] && db::decode_timestamp(*session.row[expires]) <= time);
-    const int of_status = variant / 4;
-    if (session.tenant != *p[0] || place >= cursor || (variant % 2 != 0 && session.row[user] != p[1]) ||
+    const int of_status = variant / 4 % 3;
+    const bool is_theirs = variant < 12 || session.row[user] == p[8] || session.participants.contains(*p[8]);
+    if (!is_theirs || session.tenant != *p[0] || place >= cursor || (variant % 2 != 0 && session.row[user] != p[1]) ||
         (variant / 2 % 2 != 0 && session.row[agent] != p[2]) ||
         (of_status == 1 && (is_expired || session.status != p[3])) || (of_status == 2 && !is_expired))
       continue;

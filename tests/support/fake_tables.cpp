@@ -91,8 +91,8 @@ db::rows make_rows(const std::vector<columns>& values, int count) {
 
 std::optional<db_failure> fake_tables::apply(const db::statement_call& call, const std::string& poison,
                                              db::rows& answer) {
-  static const std::set<std::string_view> without_effect{"set_tenants", "as_system",    "as_login_role",
-                                                         "end_backend", "end_backends", "plan_for_sums"};
+  static const std::set<std::string_view> without_effect{
+      "set_tenants", "as_system", "as_login_role", "end_backend", "end_backends", "plan_for_sums", "set_user"};
   const std::string_view name = call.what->name;
   if (name == "begin_batch")
     return begin_batch(call);
@@ -174,7 +174,7 @@ db::rows fake_tables::insert_sessions(const db::statement_call& call) {
 void fake_tables::insert_creation_keys(const db::statement_call& call) {
   for (auto& row : unnested(call))
     keys.try_emplace({*row[0], uuid_of(row[1]), *row[2], *row[3]},
-                     columns{row[4], std::nullopt, db::encode_int8(0), std::nullopt, row[5], row[6]});
+                     columns{row[4], std::nullopt, db::encode_int8(0), std::nullopt, row[5], row[6], row[7]});
 }
 
 void fake_tables::drop_unused_keys(const db::statement_call& call) {
@@ -203,7 +203,8 @@ void fake_tables::upsert_turns(const db::statement_call& call) {
 
 void fake_tables::insert_keys(const db::statement_call& call) {
   for (auto& row : unnested(call))
-    keys[{*row[0], uuid_of(row[1]), *row[2], *row[3]}] = {row[4], row[5], row[6], row[7], std::nullopt, row[8]};
+    keys[{*row[0], uuid_of(row[1]), *row[2], *row[3]}] = {row[4],       row[5], row[6],      row[7],
+                                                          std::nullopt, row[8], std::nullopt};
 }
 
 void fake_tables::change_participants(const db::statement_call& call, bool adds) {

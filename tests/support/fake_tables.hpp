@@ -107,7 +107,7 @@ public:
   std::map<uuid_bytes, std::vector<stored_event>> logs; // in order of insertion
   std::map<uuid_bytes, log_link> links;
   std::map<std::pair<std::string, std::string>, uuid_bytes> external_ids;
-  std::map<key_place, columns> keys;          // fingerprint, first_offset, count, turn_id, made_session_id, created_at
+  std::map<key_place, columns> keys;          // fingerprint, first_offset, count, turn_id, made_session_id, created_at, reply
   std::map<uuid_bytes, erasure_row> erasures; // by session
   std::set<uuid_bytes> rolled_back;           // turns, which stay so when their session is erased
   std::map<uuid_bytes, writer_row> writers;   // by process
