@@ -26,6 +26,7 @@ struct raw_arguments {
   std::string concurrency;
   bool json = false;
   bool print_sql = false;
+  bool require_database = false;
   bool advise = false;
   std::string cores;
   std::string disks;
@@ -105,6 +106,10 @@ command_line judge(const CLI::App& command, const raw_arguments& raw) {
   for (const auto& [flag, text] : raw.settings)
     if (command.count(flag) > 0)
       line.setting_flags.emplace_back(flag, text);
+  if (command.get_name() == "serve") {
+    line.command = serve_arguments{raw.require_database};
+    return line;
+  }
   if (command.get_name() == "migrate") {
     line.command = migrate_arguments{raw.print_sql, raw.json};
     return line;
@@ -133,6 +138,12 @@ void add_replay(CLI::App& app, raw_arguments& raw) {
   replay.add_option("--concurrency", raw.concurrency, "Conversations in flight, 1 to 100000 [256]")->type_name("N");
   replay.add_flag("--json", raw.json, "Report as one line of JSON");
   add_settings(replay, raw);
+}
+
+void add_serve(CLI::App& app, raw_arguments& raw) {
+  auto& serve = *app.add_subcommand("serve", "Serve HTTP");
+  serve.add_flag("--require-database", raw.require_database, "End if the database is away, instead of waiting for it");
+  add_settings(serve, raw);
 }
 
 void add_migrate(CLI::App& app, raw_arguments& raw) {
@@ -203,6 +214,7 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   raw_arguments raw;
   app.set_version_flag("--version", "colloquy " + std::string(version));
   app.require_subcommand(1);
+  add_serve(app, raw);
   add_replay(app, raw);
   add_migrate(app, raw);
   add_doctor(app, raw);
@@ -228,7 +240,9 @@ config::loaded command_line::load_settings() const {
   auto read = config::load(from);
   // Somebody who replays or asks the doctor looks at the report; the course of things is for those who ask for it.
   const bool is_default = read.values.log_level == config::settings{}.log_level && !says_log_level(from);
-  if (!std::holds_alternative<migrate_arguments>(command) && is_default)
+  const bool is_looked_at =
+      std::holds_alternative<replay_arguments>(command) || std::holds_alternative<doctor_arguments>(command);
+  if (is_looked_at && is_default)
     read.values.log_level = config::log_level::warn;
   read.mistakes.insert(read.mistakes.begin(), mistakes.begin(), mistakes.end());
   return read;

@@ -20,6 +20,10 @@ struct replay_arguments {
   bool json = false;
 };
 
+struct serve_arguments {
+  bool require_database = false; ///< a database that is away is not waited for
+};
+
 struct migrate_arguments {
   bool print_sql = false;
   bool json = false;
@@ -34,7 +38,7 @@ struct doctor_arguments {
 };
 
 struct command_line {
-  std::variant<replay_arguments, migrate_arguments, doctor_arguments> command;
+  std::variant<replay_arguments, serve_arguments, migrate_arguments, doctor_arguments> command;
   std::vector<std::pair<std::string, std::string>> setting_flags; ///< as config::sources wants them
   std::optional<std::filesystem::path> config_file;
   std::vector<config::mistake> mistakes; ///< if there are any, nothing is to be begun

@@ -68,6 +68,10 @@ std::unique_ptr<spdlog::formatter> make_json_formatter() {
   return std::make_unique<json_formatter>();
 }
 
+void set_log_level(config::log_level level) {
+  spdlog::default_logger()->set_level(level_of(level));
+}
+
 void start_logging(config::log_level level, config::log_format format) {
   auto logger = std::make_shared<spdlog::logger>("colloquy", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_level(level_of(level));

@@ -6,6 +6,7 @@
 #include "cli/logging.hpp"
 #include "cli/migrate_command.hpp"
 #include "cli/replay_command.hpp"
+#include "cli/serve_command.hpp"
 
 #include <exception>
 #include <iostream>
@@ -24,6 +25,8 @@ int run_command(const command_line& line) {
   start_logging(loaded.values.log_level, loaded.values.log_format);
   if (auto* replay = std::get_if<replay_arguments>(&line.command))
     return run_replay(*replay, loaded.values);
+  if (auto* serve = std::get_if<serve_arguments>(&line.command))
+    return run_serve(*serve, loaded.values, [&] { return line.load_settings(); });
   if (auto* doctor = std::get_if<doctor_arguments>(&line.command))
     return run_doctor(*doctor, loaded.values, line.make_sources());
   return run_migrate(std::get<migrate_arguments>(line.command), loaded.values);

@@ -1,8 +1,11 @@
-// SIGINT and SIGTERM as something to ask for.
+// SIGINT, SIGTERM and SIGHUP as something to ask for.
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
 #include <thread>
 
 namespace colloquy::cli {
@@ -13,12 +16,17 @@ namespace colloquy::cli {
 /// write.
 class signal_watch {
 public:
-  signal_watch();
+  /// Without `takes_reload` SIGHUP ends the program, as ever.
+  explicit signal_watch(bool takes_reload = false);
   signal_watch(const signal_watch&) = delete;
   signal_watch& operator=(const signal_watch&) = delete;
   ~signal_watch();
 
   bool received() const noexcept { return received_.load(std::memory_order_relaxed); }
+  /// Whether SIGHUP came since this was last asked.
+  bool take_reload() noexcept { return reload_.exchange(false); }
+  /// Returns when a signal has come, or after that time.
+  void wait_for(std::chrono::milliseconds time);
 
 private:
   void watch();
@@ -26,7 +34,10 @@ private:
   sigset_t watched_{};
   sigset_t before_{};
   std::atomic<bool> received_{false};
+  std::atomic<bool> reload_{false};
   std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::condition_variable news_;
   std::thread thread_;
 };
 

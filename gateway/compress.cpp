@@ -1,5 +1,8 @@
 #include "gateway/compress.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <zlib.h>
 
 #include <algorithm>
@@ -7,10 +10,15 @@
 namespace colloquy::gateway {
 namespace {
 
+namespace asio = boost::asio;
+
 // What JSON gains by a higher one is little, and its time is the caller's wait.
 constexpr int level = 3;
 constexpr int gzip_window_bits = 15 + 16;
 constexpr int memory_level = 8;
+
+/// From this size on it would keep others waiting.
+constexpr std::size_t aside_bytes_min = std::size_t{64} << 10;
 
 } // namespace
 
@@ -43,6 +51,25 @@ std::optional<std::string> gzip(std::string_view text) {
   out.resize(stream.total_out);
   deflateEnd(&stream);
   return is_done ? std::optional(std::move(out)) : std::nullopt;
+}
+
+asio::awaitable<std::string_view> compress(http_reply& reply, const http_request& request, std::size_t bytes_min,
+                                           asio::thread_pool& aside) {
+  if (bytes_min == 0 || reply.body.size() < bytes_min || !request.accept_encoding ||
+      !takes_gzip(*request.accept_encoding))
+    co_return "";
+  reply.headers.emplace_back("Vary", "Accept-Encoding");
+  std::optional<std::string> small;
+  if (reply.body.size() < aside_bytes_min)
+    small = gzip(reply.body);
+  else
+    small = co_await asio::co_spawn(
+        aside, [&]() -> asio::awaitable<std::optional<std::string>> { co_return gzip(reply.body); },
+        asio::use_awaitable);
+  if (!small)
+    co_return "";
+  reply.body = std::move(*small);
+  co_return "gzip";
 }
 
 } // namespace colloquy::gateway

@@ -46,8 +46,11 @@ constexpr auto linger_time = 1s;
 /// How often it is looked whether a client that waits is still there.
 constexpr auto watch_interval = 200ms;
 
-/// A reply from this size on is compressed beside the edge's thread.
-constexpr std::size_t aside_bytes_min = 64 * config::kibibyte;
+/// Whether the peer of a connection has gone, without reading what it may have sent before.
+bool has_hung_up(int socket) {
+  pollfd of{socket, POLLRDHUP, 0};
+  return socket < 0 || (::poll(&of, 1, 0) > 0 && (of.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
+}
 
 /// What counts as held while it lives.
 class held_bytes {
@@ -117,10 +120,7 @@ public:
     co_return !problem;
   }
 
-  bool is_gone() override {
-    pollfd of{lowest().socket().native_handle(), POLLRDHUP, 0};
-    return of.fd < 0 || (::poll(&of, 1, 0) > 0 && (of.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
-  }
+  bool is_gone() override { return has_hung_up(lowest().socket().native_handle()); }
 
 private:
   using parser = http::request_parser<http::string_body>;
@@ -142,8 +142,9 @@ private:
     request_ = {};
     facts_ = {};
     if (problem) {
-      if (auto reply = reply_to_broken(problem))
-        co_await answer(std::move(*reply), nullptr, began);
+      closes_ = true;
+      if (auto why = why_broken(problem, settings()))
+        co_await answer(make_problem(*why, request_.id = uuid_to_string(new_uuid_v7())), nullptr, began);
       co_return false;
     }
     facts_.is_old = reading.get().version() < 11;
@@ -170,28 +171,6 @@ private:
     is_idle_ = false;
     buffer_.commit(count);
     co_return !problem;
-  }
-
-  std::optional<http_reply> reply_to_broken(const beast::error_code& problem) {
-    if (problem == http::error::end_of_stream || problem == beast::error::timeout ||
-        problem.category() != http::make_error_code(http::error::end_of_stream).category() ||
-        problem == http::error::partial_message)
-      return std::nullopt;
-    closes_ = true;
-    request_.id = uuid_to_string(new_uuid_v7());
-    if (problem == http::error::header_limit || problem == http::error::buffer_overflow)
-      return make_problem({error_code::payload_too_large,
-                           "the header has more than " + std::to_string(settings().http_header_bytes_max) + " bytes"},
-                          request_.id);
-    if (problem == http::error::body_limit)
-      return make_problem(too_large_body(), request_.id);
-    return make_problem({error_code::invalid_request, "this is no HTTP/1.1 request: " + problem.message()},
-                        request_.id);
-  }
-
-  error too_large_body() const {
-    return {error_code::payload_too_large,
-            "the body has more than " + std::to_string(settings().body_bytes_max) + " bytes"};
   }
 
   asio::awaitable<http_reply> handle(call& of, parser& reading, held_bytes& held) {
@@ -267,10 +246,9 @@ private:
       closes_ = true;
       if (is_short)
         co_return make_problem({error_code::overloaded, "too much is being sent at once", 1000ms}, request_.id);
-      if (problem == http::error::body_limit)
-        co_return make_problem(too_large_body(), request_.id);
-      co_return make_problem({error_code::invalid_request, "the body did not come whole: " + problem.message()},
-                             request_.id);
+      co_return make_problem(
+          why_broken(problem, settings()).value_or(error{error_code::invalid_request, "the body did not come whole"}),
+          request_.id);
     }
     co_return std::nullopt;
   }
@@ -336,7 +314,7 @@ private:
     facts_.is_stream = static_cast<bool>(reply.stream);
     closes_ = closes_ || of_.at.is_draining() || (facts_.is_stream && facts_.is_old);
     facts_.closes = closes_;
-    co_await compress(reply);
+    facts_.encoding = co_await compress(reply, request_, settings().response_compress_bytes_min, of_.at.aside());
     facts_.body_bytes = reply.body.size();
     const auto head = reply_head(request_, reply, facts_);
     const std::array<asio::const_buffer, 2> bytes{asio::buffer(head),
@@ -363,24 +341,6 @@ private:
     expire_after(settings().http_write_timeout);
     const auto [problem, count] = co_await asio::async_write(stream_, asio::buffer("0\r\n\r\n", 5), use);
     co_return !problem;
-  }
-
-  asio::awaitable<void> compress(http_reply& reply) {
-    const auto least = settings().response_compress_bytes_min;
-    if (least == 0 || reply.body.size() < least || !request_.accept_encoding || !takes_gzip(*request_.accept_encoding))
-      co_return;
-    reply.headers.emplace_back("Vary", "Accept-Encoding");
-    std::optional<std::string> small;
-    if (reply.body.size() < aside_bytes_min)
-      small = gzip(reply.body);
-    else
-      small = co_await asio::co_spawn(
-          of_.at.aside(), [&]() -> asio::awaitable<std::optional<std::string>> { co_return gzip(reply.body); },
-          asio::use_awaitable);
-    if (small) {
-      reply.body = std::move(*small);
-      facts_.encoding = "gzip";
-    }
   }
 
   void log_access(const http_reply& reply, std::size_t bytes, edge_metrics::clock::duration took) {

@@ -12,6 +12,7 @@
 #include "gateway/call.hpp"
 #include "gateway/edge_metrics.hpp"
 #include "gateway/event_streams.hpp"
+#include "gateway/json_writer.hpp"
 #include "gateway/router.hpp"
 #include "gateway/service_handles.hpp"
 #include "gateway/tenant_book.hpp"

@@ -3,7 +3,7 @@
 
 #include "gateway/asker.hpp"
 #include "gateway/http_message.hpp"
-#include "messages/subscription_interface.hpp"
+#include "messages/directory_interface.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 

@@ -15,6 +15,7 @@ namespace colloquy::gateway {
 //   so libjwt's comparison has nothing left to tell by how long it takes;
 // - it reads a public key from PEM for each token, which takes OpenSSL 3.0 most of a millisecond: too much for whoever
 //   sends rubbish. Here the key has been read before.
+// What is refused may leave a note in OpenSSL's queue of errors, which the caller is to take out again.
 
 /// HS256: in constant time.
 bool is_hs256_signature(std::string_view secret, std::string_view signed_text, std::string_view signature);

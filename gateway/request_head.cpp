@@ -3,6 +3,8 @@
 #include "messages/ids.hpp"
 #include "messages/json_scan.hpp"
 
+#include <boost/beast/http/error.hpp>
+
 #include <algorithm>
 
 namespace colloquy::gateway {
@@ -83,6 +85,19 @@ std::optional<error> read_head(const http::request_header<>& from, http_request&
   if (take(from, "traceparent", trace) && trace && is_plain(*trace))
     into.traceparent = trace;
   return std::nullopt;
+}
+
+std::optional<error> why_broken(const boost::system::error_code& problem, const config::settings& settings) {
+  const bool is_of_http = problem.category() == http::make_error_code(http::error::end_of_stream).category();
+  if (!is_of_http || problem == http::error::end_of_stream || problem == http::error::partial_message)
+    return std::nullopt;
+  if (problem == http::error::header_limit || problem == http::error::buffer_overflow)
+    return error{error_code::payload_too_large,
+                 "the header has more than " + std::to_string(settings.http_header_bytes_max) + " bytes"};
+  if (problem == http::error::body_limit)
+    return error{error_code::payload_too_large,
+                 "the body has more than " + std::to_string(settings.body_bytes_max) + " bytes"};
+  return broken("this is no HTTP/1.1 request: " + problem.message());
 }
 
 } // namespace colloquy::gateway

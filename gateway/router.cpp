@@ -51,10 +51,8 @@ route_match router::match(std::string_view method, std::string_view path) const 
       at = literal->second.get();
       continue;
     }
-    auto decoded = percent_decode(part);
-    if (!at->parameter || part.empty() || !decoded)
+    if (!at->parameter || part.empty() || !percent_decode(part, out.parameters.emplace_back()))
       return {};
-    out.parameters.push_back(std::move(*decoded));
     at = at->parameter.get();
   }
   if (!path.empty() || at->methods.empty())

@@ -19,23 +19,23 @@ int hex_value(char c) {
 
 } // namespace
 
-std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-  std::string out;
-  out.reserve(text.size());
+bool percent_decode(std::string_view text, std::string& into, bool plus_is_space) {
+  into.clear();
+  into.reserve(text.size());
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '%') {
       if (text.size() - at < 3)
-        return std::nullopt;
+        return false;
       const int high = hex_value(text[at + 1]), low = hex_value(text[at + 2]);
       if (high < 0 || low < 0)
-        return std::nullopt;
-      out += static_cast<char>(high * 16 + low);
+        return false;
+      into += static_cast<char>(high * 16 + low);
       at += 2;
     } else {
-      out += text[at] == '+' && plus_is_space ? ' ' : text[at];
+      into += text[at] == '+' && plus_is_space ? ' ' : text[at];
     }
   }
-  return out;
+  return true;
 }
 
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std::string_view query) {
@@ -47,11 +47,10 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std:
     if (pair.empty())
       continue;
     const auto equals = std::min(pair.find('='), pair.size());
-    auto name = percent_decode(pair.substr(0, equals), true);
-    auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
-    if (!name || !value)
+    auto& [name, value] = pairs.emplace_back();
+    if (!percent_decode(pair.substr(0, equals), name, true) ||
+        !percent_decode(pair.substr(std::min(equals + 1, pair.size())), value, true))
       return std::nullopt;
-    pairs.emplace_back(std::move(*name), std::move(*value));
   }
   return pairs;
 }

@@ -9,8 +9,8 @@
 
 namespace colloquy::gateway {
 
-/// %41 is A. None if a % is not followed by two hexadecimal digits.
-std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
+/// %41 is A. False if a % is not followed by two hexadecimal digits.
+bool percent_decode(std::string_view text, std::string& into, bool plus_is_space = false);
 
 /// name=value pairs with & between them, decoded. None if one cannot be decoded.
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std::string_view query);
