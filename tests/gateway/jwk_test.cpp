@@ -29,6 +29,7 @@ std::string set_of(const std::string& keys) {
 }
 
 void refused(const std::string& set, const std::string& why) {
+  ERR_clear_error();
   const auto keys = read_jwk_set(set);
   INFO(set.substr(0, 200));
   REQUIRE_FALSE(keys);
