@@ -5,6 +5,7 @@
 #include "actors/journal_replay.hpp"
 #include "actors/log_line.hpp"
 #include "actors/supervisor.hpp"
+#include "actors/tenants_keeper.hpp"
 #include "db/configured_endpoint.hpp"
 #include "db/pipeline_connection.hpp"
 #include "db/session_queries.hpp"
@@ -76,7 +77,7 @@ pool_options make_pool_options(const config::settings& settings) {
 }
 
 directory_options make_directory_options(const config::settings& settings, std::shared_ptr<byte_budget> budget,
-                                         journal_actor journal) {
+                                         journal_actor journal, std::shared_ptr<tenant_meter> meter) {
   directory_options options;
   options.budget = std::move(budget);
   options.journal = std::move(journal);
@@ -93,6 +94,7 @@ directory_options make_directory_options(const config::settings& settings, std::
   options.writing.batch_bytes_max = settings.batch_bytes_max;
   options.writing.batches_in_flight_max = settings.batches_in_flight_max;
   options.writing.batch_timeout = settings.statement_timeout + 2 * beyond_statement_timeout;
+  options.writing.meter = std::move(meter);
   options.writing.barrier_timeout = settings.request_timeout;
   options.writing.lease_timeout = settings.acquire_timeout + 5s; // the pool answers within acquire_timeout
   options.sweeping.sweep_interval = settings.sweep_interval;
@@ -121,20 +123,27 @@ struct service::implementation {
   listener_actor listener;
   directory_actor directory;
   journal_actor journal;
+  tenants_service tenants_keeper;
+  tenants_actor tenants;
 
+  void start_tenants(std::chrono::milliseconds request_timeout, std::shared_ptr<tenant_meter> meter);
   result<void> drain(std::chrono::milliseconds limit);
+  result<void> flush_tenants(std::chrono::milliseconds limit);
   result<shards_owned> await_ownership(std::chrono::milliseconds limit);
   result<void> replay(const shards_owned& owned, std::chrono::milliseconds request_timeout);
 
   void end() {
-    for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(listener),
-                        caf::actor_cast<caf::actor>(journal), caf::actor_cast<caf::actor>(pool)})
+    for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(tenants),
+                        caf::actor_cast<caf::actor>(listener), caf::actor_cast<caf::actor>(journal),
+                        caf::actor_cast<caf::actor>(pool)})
       if (handle) {
         caf::scoped_actor self{system};
         self->send_exit(handle, caf::exit_reason::user_shutdown);
         self->wait_for(handle);
       }
     directory = nullptr;
+    tenants = nullptr;
+    tenants_keeper = nullptr;
     listener = nullptr;
     journal = nullptr;
     pool = nullptr;
@@ -160,6 +169,10 @@ const listener_actor& service::listener() const noexcept {
   return implementation_->listener;
 }
 
+const tenants_actor& service::tenants() const noexcept {
+  return implementation_->tenants;
+}
+
 const std::shared_ptr<byte_budget>& service::budget() const noexcept {
   return implementation_->budget;
 }
@@ -177,7 +190,7 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     return endpoint.failure();
   for (const auto& warning : endpoint->warnings)
     spdlog::warn("{}", warning);
-  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}});
+  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}, {}, {}});
   parts->budget = std::make_shared<byte_budget>(settings.undurable_bytes_max);
   parts->pool = caf::actor_cast<pool_control_actor>(system.spawn<supervisor>(
       make_pool_options(settings), make_connection_options(settings, std::move(endpoint_options), *endpoint)));
@@ -207,8 +220,11 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
   }
   parts->listener = caf::actor_cast<listener_actor>(
       system.spawn<actors::listener>(caf::actor_cast<supervisor_actor>(parts->pool), listener_options{}));
-  parts->directory = caf::actor_cast<directory_actor>(system.spawn<actors::directory>(
-      caf::actor_cast<supervisor_actor>(parts->pool), make_directory_options(settings, parts->budget, parts->journal)));
+  const auto meter = std::make_shared<tenant_meter>(); // the writer counts, the tenants actor writes it down
+  parts->directory = caf::actor_cast<directory_actor>(
+      system.spawn<actors::directory>(caf::actor_cast<supervisor_actor>(parts->pool),
+                                      make_directory_options(settings, parts->budget, parts->journal, meter)));
+  parts->start_tenants(settings.request_timeout, meter);
   auto owned = parts->await_ownership(settings.request_timeout);
   auto begun = owned ? parts->replay(*owned, settings.request_timeout) : result<void>(owned.failure());
   if (!begun) {
@@ -239,6 +255,8 @@ result<void> service::stop(std::chrono::milliseconds limit) {
   self->send_exit(parts.directory, caf::exit_reason::user_shutdown);
   self->wait_for(parts.directory);
   parts.directory = nullptr;
+  if (auto written = parts.flush_tenants(left()); !written && outcome)
+    outcome = std::move(written);
   self->send_exit(parts.listener, caf::exit_reason::user_shutdown);
   self->request(parts.pool, left() + 1s, drain_pool{left()})
       .receive([](const result<pool_status>&) {}, [](const caf::error&) {});
@@ -274,6 +292,35 @@ result<void> service::implementation::drain(std::chrono::milliseconds limit) {
                                          " sessions have events that are not durable, see the log";
           },
           [](const caf::error&) {});
+  return outcome;
+}
+
+void service::implementation::start_tenants(std::chrono::milliseconds request_timeout,
+                                            std::shared_ptr<tenant_meter> meter) {
+  tenants_options options;
+  options.request_timeout = request_timeout;
+  options.meter = std::move(meter);
+  tenants_keeper = caf::actor_cast<tenants_service>(
+      system.spawn<actors::tenants_keeper>(caf::actor_cast<supervisor_actor>(pool), std::move(options)));
+  tenants = caf::actor_cast<tenants_actor>(tenants_keeper);
+}
+
+/// What was done in tenants' names, and what they have: after the last batch, which counts too.
+result<void> service::implementation::flush_tenants(std::chrono::milliseconds limit) {
+  result<void> outcome;
+  caf::scoped_actor self{system};
+  self->request(tenants_keeper, limit + 1s, actors::flush_tenants{system.clock().now() + limit})
+      .receive(
+          [&](const result<tenants_flushed>& left) {
+            if (left && left->audit_entries_left > 0)
+              outcome = error{error_code::deadline_exceeded, std::to_string(left->audit_entries_left) +
+                                                                 " entries of the audit log could not be written"};
+            if (left && left->tenants_uncounted > 0)
+              spdlog::warn("what {} tenants have stored lately could not be counted", left->tenants_uncounted);
+          },
+          [&](const caf::error&) {
+            outcome = error{error_code::deadline_exceeded, "whether the audit log is written is not known"};
+          });
   return outcome;
 }
 

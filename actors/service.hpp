@@ -8,6 +8,7 @@
 #include "messages/byte_budget.hpp"
 #include "messages/directory_interface.hpp"
 #include "messages/error.hpp"
+#include "messages/tenants_interface.hpp"
 
 #include <caf/fwd.hpp>
 
@@ -43,12 +44,14 @@ public:
   const pool_control_actor& pool() const noexcept;
   /// LISTEN for everybody on one backend.
   const listener_actor& listener() const noexcept;
+  /// Tenants, their keys and quotas, and the audit log. If it dies another takes over behind the same handle.
+  const tenants_actor& tenants() const noexcept;
   /// What may be accepted and not yet durable; callers reserve from it before they send (byte_reservation).
   const std::shared_ptr<byte_budget>& budget() const noexcept;
 
-  /// Blocks until everything accepted is durable, at most `limit`, then until the leases of others have ended, in what
-  /// is left of it, then ends. Errors: what flush says; the service has ended then too, and what was not durable is
-  /// lost.
+  /// Blocks until everything accepted is durable, the audit log too, at most `limit`, then until the leases of others
+  /// have ended, in what is left of it, then ends. Errors: what flush says; the service has ended then too, and what
+  /// was not durable is lost.
   result<void> stop(std::chrono::milliseconds limit);
 
 private:
