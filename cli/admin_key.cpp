@@ -6,6 +6,7 @@
 #include <caf/scoped_actor.hpp>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>

@@ -40,7 +40,7 @@ asker::asker(caf::actor_system& system, asio::io_context& context, std::function
 
 asker::~asker() {
   self_->on_enqueue([](const caf::mailbox_element_ptr&) {});
-  self_->disconnect();
+  self_->cleanup(caf::make_error(caf::exit_reason::normal), nullptr); // its own disconnect() is in no library of Debian
 }
 
 asio::awaitable<caf::message> asker::ask_message(caf::strong_actor_ptr whom, caf::message request,
