@@ -66,7 +66,7 @@ class Service:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise Failure(f"{self.name} has ended; it said:\n{self.said()}")
+                raise Failure(f"{self.name} has ended with {self.process.returncode}; it said:\n{self.said()}")
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
                 connection.request("GET", "/readyz")
