@@ -89,8 +89,9 @@ public:
   Stream& stream() { return stream_; }
 
   asio::awaitable<void> run() {
-    while (co_await serve_one()) {
-    }
+    bool goes_on = true;
+    while (goes_on)
+      goes_on = co_await serve_one();
     co_await close();
   }
 
@@ -131,7 +132,8 @@ private:
 
   /// False: the connection is to be closed.
   asio::awaitable<bool> serve_one() {
-    if (!co_await await_request())
+    const bool has_come = co_await await_request();
+    if (!has_come)
       co_return false;
     parser reading;
     reading.header_limit(static_cast<std::uint32_t>(settings().http_header_bytes_max));
@@ -381,7 +383,8 @@ private:
 template <class Stream>
 asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
   try {
-    connection<Stream> serving(std::move(stream), of);
+    const auto held = std::make_unique<connection<Stream>>(std::move(stream), of);
+    auto& serving = *held;
     if constexpr (requires { serving.stream().async_handshake(asio::ssl::stream_base::server, use); }) {
       beast::get_lowest_layer(serving.stream()).expires_after(of.at.settings().http_request_read_timeout);
       const auto [problem] = co_await serving.stream().async_handshake(asio::ssl::stream_base::server, use);
@@ -396,17 +399,21 @@ asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
 
 } // namespace
 
+// The streams are made before the coroutines that they are given to: GCC 12 destroys a temporary argument of an awaited
+// coroutine twice.
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, connections& of) {
-  co_await serve_guarded(beast::tcp_stream(std::move(socket)), of);
+  beast::tcp_stream stream(std::move(socket));
+  return serve_guarded(std::move(stream), of);
 }
 
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, connections& of) {
-  co_await serve_guarded(beast::ssl_stream<beast::tcp_stream>(std::move(socket), *tls), of);
+  beast::ssl_stream<beast::tcp_stream> stream(std::move(socket), *tls);
+  co_await serve_guarded(std::move(stream), of); // for whose time `tls` lives here
 }
 
 asio::awaitable<void> serve(asio::local::stream_protocol::socket socket, connections& of) {
-  co_await serve_guarded(beast::basic_stream<asio::local::stream_protocol, asio::any_io_executor>(std::move(socket)),
-                         of);
+  beast::basic_stream<asio::local::stream_protocol, asio::any_io_executor> stream(std::move(socket));
+  return serve_guarded(std::move(stream), of);
 }
 
 } // namespace colloquy::gateway
