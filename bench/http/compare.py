@@ -293,8 +293,12 @@ def main():
     services = []
     try:
         measured = measure_all(options, folder, services)
-    except Failure as failure:
+    except (Failure, OSError, http.client.HTTPException) as failure:
         print(f"compare.py: failed: {failure}", file=sys.stderr)
+        for service in services:
+            if service.process.poll() is not None:
+                print(f"{service.name} has ended with {service.process.returncode}; it said:\n{service.said()}",
+                      file=sys.stderr)
         return 1
     finally:
         for service in reversed(services): # Colloquy last, since its server is everybody's
