@@ -22,9 +22,11 @@ std::string walk(const std::string& where) {
   return "SELECT s.* FROM sessions AS s WHERE s.tenant_id = $1" + where + in_order;
 }
 
-/// What others share with a user is found by their participation, each session by its key.
+/// What others share with a user is found by their participation, each session by its key: OFFSET 0 keeps the planner
+/// from going through all sessions of the tenant, newest first, to ask of each whether it is shared.
 std::string shared(const std::string& where) {
-  return "SELECT s.* FROM participants AS p JOIN sessions AS s ON s.tenant_id = p.tenant_id AND s.id = p.session_id"
+  return "SELECT s.* FROM participants AS p, LATERAL (SELECT o.* FROM sessions AS o WHERE o.tenant_id = p.tenant_id"
+         " AND o.id = p.session_id OFFSET 0) AS s"
          " WHERE p.tenant_id = $1 AND p.user_id = $9 AND s.user_id <> $9" +
          where + in_order;
 }

@@ -139,3 +139,36 @@ TEST_CASE("a writer whose backend is gone takes another one, whenever it hears o
   CHECK(service.stored(session) == texts{"a"});
   CHECK(service.pool.leases() == 2);
 }
+
+TEST_CASE("what becomes durable is counted for its tenant: bytes of events, and sessions that were made") {
+  actors::directory_options options;
+  options.writing.meter = std::make_shared<actors::tenant_meter>();
+  auto& meter = *options.writing.meter;
+  stepped_service service(options);
+  const auto acme = tenant_id::parse("acme").value(), globex = tenant_id::parse("globex").value();
+  const auto session = service.make_session();
+  service.make_session("globex");
+  create_session named;
+  named.tenant = acme;
+  named.user_id = "ada";
+  named.external_id = "taken";
+  for (int i = 0; i < 3; ++i) { // one is made
+    service.steps.ask<session_record>(service.directory, create_session(named));
+    service.steps.run();
+  }
+  auto counts = meter.take();
+  CHECK(counts[acme].sessions == 2);
+  CHECK(counts[acme].bytes == 0);
+  CHECK(counts[globex].sessions == 1);
+  service.pool.answers_at_once = false;
+  service.append(session, {"12345", "678"});
+  service.steps.run();
+  CHECK(meter.take().empty()); // not durable yet
+  service.pool.answer_next(fault::lost_after);
+  service.heal();
+  CHECK(service.stored(session).size() == 2);
+  counts = meter.take();
+  CHECK(counts.size() == 1);
+  CHECK(counts[acme].bytes == 8);
+  CHECK(counts[acme].sessions == 0);
+}

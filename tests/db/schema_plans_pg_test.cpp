@@ -57,15 +57,17 @@ std::vector<unit> units_of_service() {
                           register_process(process_id::make(), {}),
                           read_processes(process_id::make()),
                           renew_process(process_id::make())};
-  for (int variant = 0; variant < 20; ++variant) {
+  for (int variant = 0; variant < 40; ++variant) {
     list_sessions wanted;
     wanted.tenant = some.tenant;
     if (variant % 2 != 0)
       wanted.user_id = "ada";
     if (variant / 2 % 2 != 0)
       wanted.agent_id = "x";
-    if (variant / 4 < 4)
-      wanted.status = static_cast<session_status>(variant / 4);
+    if (variant / 4 % 5 < 4)
+      wanted.status = static_cast<session_status>(variant / 4 % 5);
+    if (variant >= 20)
+      wanted.as_user = "ada";
     units.push_back(*list_sessions_page(wanted, now));
   }
   return units;
@@ -201,6 +203,10 @@ TEST_CASE("pages of sessions come out of the index that is made for them, in its
   wanted.status.reset();
   wanted.agent_id = "x";
   check_plan(database, "colloquy_service", last_of(*list_sessions_page(wanted, now)), "idx_sessions_agent_id");
+  wanted.agent_id.reset();
+  wanted.as_user = "ada";
+  for (const std::string index : {"idx_sessions_user_id", "idx_participants_user_id", "sessions_pkey"})
+    check_plan(database, "colloquy_service", last_of(*list_sessions_page(wanted, now)), index);
 }
 
 TEST_CASE("what the system looks for it finds by the index that is made for it") {
