@@ -109,7 +109,8 @@ void tenants::on_entries(std::size_t count, const db::unit_outcome& outcome) {
   } else {
     audit_due_ = clock().now() + options_.retry_delay;
   }
-  note("write_audit", outcome);
+  if (!is_refused(outcome))
+    note("write_audit", outcome);
   if (is_refused(outcome) || !audit_waiters_.empty() || backlog_->entries.size() >= options_.audit_batch_max)
     write_entries();
   go_on_flushing();
