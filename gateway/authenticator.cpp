@@ -94,7 +94,8 @@ asio::awaitable<result<principal>> authenticator::identify_key(std::string_view 
   if (lookups_ >= lookups_max)
     co_return error{error_code::overloaded, "too many keys are being looked up", 100ms};
   const counted lookup(lookups_);
-  auto found = co_await asks_.ask<found_key>(to_.tenants, find_key{*prefix}, options_.request_timeout);
+  find_key wanted{*prefix};
+  auto found = co_await asks_.ask<found_key>(to_.tenants, std::move(wanted), options_.request_timeout);
   if (!found)
     co_return found.failure();
   // Compared although there is none, so that this takes as long.
@@ -154,7 +155,8 @@ asio::awaitable<std::optional<error>> authenticator::look_at_service_keys() {
   const auto now = std::chrono::steady_clock::now();
   if (looked_ && *looked_ + remembered_for > now)
     co_return std::nullopt;
-  auto keys = co_await asks_.ask<service_keys>(to_.tenants, ensure_admin_key{}, options_.request_timeout);
+  ensure_admin_key only_look;
+  auto keys = co_await asks_.ask<service_keys>(to_.tenants, std::move(only_look), options_.request_timeout);
   if (!keys && !looked_)
     co_return keys.failure();
   if (keys) {

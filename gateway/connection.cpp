@@ -399,8 +399,6 @@ asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
 
 } // namespace
 
-// The streams are made before the coroutines that they are given to: GCC 12 destroys a temporary argument of an awaited
-// coroutine twice.
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, connections& of) {
   beast::tcp_stream stream(std::move(socket));
   return serve_guarded(std::move(stream), of);

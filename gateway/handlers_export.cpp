@@ -50,7 +50,8 @@ private:
   }
 
   asio::awaitable<bool> write_participants(session_key key) {
-    auto all = co_await at_.ask(list_participants{key, as_user_, true});
+    list_participants wanted{key, as_user_, true};
+    auto all = co_await at_.ask(std::move(wanted));
     if (!all)
       co_return false;
     for (const auto& each : all->participants)
@@ -115,7 +116,8 @@ asio::awaitable<bool> write_user(exporter& to, edge& at, list_sessions wanted) {
       co_return false;
     for (const auto& each : page->sessions) {
       // As it is now; one that was erased meanwhile is left out.
-      auto session = co_await at.ask(get_session{each.key, wanted.as_user, true});
+      get_session as_it_is{each.key, wanted.as_user, true};
+      auto session = co_await at.ask(std::move(as_it_is));
       if (!session && session.failure().code == error_code::not_found)
         continue;
       if (!session || !co_await to.write_session(*session))
@@ -148,7 +150,8 @@ asio::awaitable<std::optional<error>> audit_first(call& of, const char* action, 
 } // namespace
 
 asio::awaitable<http_reply> handle_export_session(call& of) {
-  auto session = co_await of.at.ask(get_session{of.session(), of.who.as_user, true});
+  get_session wanted{of.session(), of.who.as_user, true};
+  auto session = co_await of.at.ask(std::move(wanted));
   if (!session)
     co_return make_problem(session.failure(), of.request.id);
   if (auto problem = co_await audit_first(of, "session.export", "session", of.session().id.to_string()))
@@ -186,7 +189,8 @@ asio::awaitable<http_reply> handle_erase_user(call& of) {
   const auto user = of.said.path.text_or("user_id", "");
   if (auto problem = co_await audit_first(of, "user.erase", "user", nameless(user)))
     co_return make_problem(*problem, of.request.id);
-  auto answer = co_await of.at.ask(erase_user{of.who.tenant, user});
+  erase_user wanted{of.who.tenant, user};
+  auto answer = co_await of.at.ask(std::move(wanted));
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   co_return json_reply(200, *answer, [](json_writer& to, const erased& gone) { write(to, gone); });

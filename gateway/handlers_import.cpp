@@ -22,8 +22,10 @@ public:
   asio::awaitable<result<std::vector<session_id>>> run() {
     for (auto& each : sessions_)
       if (auto problem = co_await make(each)) {
-        for (const auto& id : made_)
-          co_await of_.at.ask(erase_session{{of_.who.tenant, id}});
+        for (const auto& id : made_) {
+          erase_session undo{{of_.who.tenant, id}};
+          co_await of_.at.ask(std::move(undo));
+        }
         co_return error{*problem};
       }
     co_return made_;
@@ -44,7 +46,8 @@ private:
       if (auto problem = co_await append(made->key, piece))
         co_return problem;
     for (const auto& each : from.participants) {
-      auto set = co_await of_.at.ask(set_participant{made->key, each.user_id, each.role});
+      set_participant wanted{made->key, each.user_id, each.role};
+      auto set = co_await of_.at.ask(std::move(wanted));
       if (!set)
         co_return set.failure();
     }

@@ -251,8 +251,10 @@ asio::awaitable<http_reply> handle_list_events(call& of) {
   if (streams || wait.count() > 0)
     if (auto problem = stream_place::why_full(of))
       co_return make_problem(*problem, of.request.id);
-  if (streams)
-    co_return co_await follow(of, {of.session(), of.at.asks().subscriber(), after, of.who.as_user});
+  if (streams) {
+    subscribe_events wanted{of.session(), of.at.asks().subscriber(), after, of.who.as_user};
+    co_return co_await follow(of, std::move(wanted));
+  }
   read_events wanted;
   wanted.session = of.session();
   wanted.after = after;

@@ -124,6 +124,20 @@ void write_health(metric_text& to, const service_health& health) {
   gauge("colloquy_journal_bytes", "In the journal and not known to be durable.", health.journal_bytes);
 }
 
+asio::awaitable<result<service_health>> ask_health(call& of) {
+  return of.at.ask(get_health{});
+}
+
+std::string why_not_ready(const result<service_health>& health) {
+  if (!health)
+    return "the service does not answer";
+  if (!health->database_reachable)
+    return "the database cannot be reached";
+  if (health->shards_owned == 0)
+    return "another process owns all sessions of this database";
+  return "";
+}
+
 /// Bounded: the busiest, and the rest in sum.
 void write_tenants(metric_text& to, const tenant_book& book) {
   constexpr std::size_t labels_max = 100;
@@ -150,21 +164,20 @@ void write_tenants(metric_text& to, const tenant_book& book) {
 } // namespace
 
 asio::awaitable<http_reply> handle_get_pool(call& of) {
-  co_return co_await control(of, actors::get_pool_status{}, "");
+  return control(of, actors::get_pool_status{}, "");
 }
 asio::awaitable<http_reply> handle_pause_pool(call& of) {
-  co_return co_await control(of, actors::pause_pool{}, "pool.pause");
+  return control(of, actors::pause_pool{}, "pool.pause");
 }
 asio::awaitable<http_reply> handle_resume_pool(call& of) {
-  co_return co_await control(of, actors::resume_pool{}, "pool.resume");
+  return control(of, actors::resume_pool{}, "pool.resume");
 }
 asio::awaitable<http_reply> handle_resize_pool(call& of) {
   const auto min = of.said.body.integer_or("min", 1), max = of.said.body.integer_or("max", 2);
-  co_return co_await control(of, actors::resize_pool{static_cast<std::size_t>(min), static_cast<std::size_t>(max)},
-                             "pool.resize");
+  return control(of, actors::resize_pool{static_cast<std::size_t>(min), static_cast<std::size_t>(max)}, "pool.resize");
 }
 asio::awaitable<http_reply> handle_rotate_pool(call& of) {
-  co_return co_await control(of, actors::rotate_pool{}, "pool.rotate");
+  return control(of, actors::rotate_pool{}, "pool.rotate");
 }
 
 asio::awaitable<http_reply> handle_get_health(call&) {
@@ -179,12 +192,8 @@ asio::awaitable<http_reply> handle_get_readiness(call& of) {
     why = "the service is starting";
   else if (of.at.is_draining())
     why = "the service is shutting down";
-  else if (auto health = co_await of.at.ask(get_health{}); !health)
-    why = "the service does not answer";
-  else if (!health->database_reachable)
-    why = "the database cannot be reached";
-  else if (health->shards_owned == 0)
-    why = "another process owns all sessions of this database";
+  else
+    why = why_not_ready(co_await ask_health(of));
   http_reply reply;
   reply.status = why.empty() ? 200 : 503;
   json_writer to(reply.body);
@@ -197,10 +206,12 @@ asio::awaitable<http_reply> handle_get_readiness(call& of) {
 asio::awaitable<http_reply> handle_get_metrics(call& of) {
   metric_text text;
   of.at.metrics().write(text);
-  if (auto health = co_await of.at.ask(get_health{}))
+  const auto health = co_await ask_health(of);
+  if (health)
     write_health(text, *health);
-  auto pool = co_await of.at.asks().ask<pool_status>(of.at.handles().pool, actors::get_pool_status{},
-                                                     of.at.settings().request_timeout);
+  actors::get_pool_status wanted;
+  auto pool =
+      co_await of.at.asks().ask<pool_status>(of.at.handles().pool, std::move(wanted), of.at.settings().request_timeout);
   if (pool)
     write_pool(text, *pool);
   write_tenants(text, of.at.tenants());

@@ -93,7 +93,8 @@ asio::awaitable<http_reply> handle_open_session(call& of) {
 }
 
 asio::awaitable<http_reply> handle_get_session(call& of) {
-  co_return session_reply(of, 200, co_await of.at.ask(get_session{of.session(), of.who.as_user}));
+  get_session wanted{of.session(), of.who.as_user};
+  co_return session_reply(of, 200, co_await of.at.ask(std::move(wanted)));
 }
 
 asio::awaitable<http_reply> handle_update_session(call& of) {
@@ -117,7 +118,8 @@ asio::awaitable<http_reply> handle_update_session(call& of) {
 }
 
 asio::awaitable<http_reply> handle_delete_session(call& of) {
-  auto answer = co_await of.at.ask(erase_session{of.session(), of.who.as_user});
+  erase_session wanted{of.session(), of.who.as_user};
+  auto answer = co_await of.at.ask(std::move(wanted));
   // Hidden it is in any case once this is said; what is left goes in the background.
   const bool goes_on = !answer && answer.failure().code == error_code::deadline_exceeded;
   if (!answer && !goes_on)
@@ -160,7 +162,8 @@ asio::awaitable<http_reply> handle_fork_session(call& of) {
 }
 
 asio::awaitable<http_reply> handle_list_participants(call& of) {
-  co_return participants_reply(of, co_await of.at.ask(list_participants{of.session(), of.who.as_user}));
+  list_participants wanted{of.session(), of.who.as_user};
+  co_return participants_reply(of, co_await of.at.ask(std::move(wanted)));
 }
 
 asio::awaitable<http_reply> handle_set_participant(call& of) {

@@ -54,7 +54,8 @@ asio::awaitable<http_reply> give_key(call& of, Keep keep) {
     key = make_key();
     if (!key)
       co_return make_problem(no_random, of.request.id);
-    kept = co_await keep(key_digest{key->prefix, sha256(key->text)});
+    key_digest digest{key->prefix, sha256(key->text)};
+    kept = co_await keep(std::move(digest));
     if (kept || kept.failure().code != error_code::conflict)
       break;
   }
@@ -112,12 +113,13 @@ asio::awaitable<http_reply> handle_list_tenants(call& of) {
 }
 
 asio::awaitable<http_reply> handle_get_tenant(call& of) {
-  co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, get_tenant{of.who.tenant}), write_all);
+  get_tenant wanted{of.who.tenant};
+  co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, std::move(wanted)), write_all);
 }
 
 asio::awaitable<http_reply> handle_get_quotas(call& of) {
-  co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, get_tenant{of.who.tenant}),
-                         write_quotas_alone);
+  get_tenant wanted{of.who.tenant};
+  co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, std::move(wanted)), write_quotas_alone);
 }
 
 asio::awaitable<http_reply> handle_set_quotas(call& of) {
@@ -170,7 +172,8 @@ asio::awaitable<http_reply> handle_rotate_key(call& of) {
 }
 
 asio::awaitable<http_reply> handle_revoke_key(call& of) {
-  auto answer = co_await of.at.ask(of.at.handles().tenants, revoke_key{of.who.tenant, key_of(of), of.at.actor_of(of)});
+  revoke_key wanted{of.who.tenant, key_of(of), of.at.actor_of(of)};
+  auto answer = co_await of.at.ask(of.at.handles().tenants, std::move(wanted));
   of.at.keys().forget_key(key_of(of));
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);

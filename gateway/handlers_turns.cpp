@@ -149,7 +149,8 @@ asio::awaitable<http_reply> handle_post_delta(call& of) {
 
 asio::awaitable<http_reply> handle_renew_turn(call& of) {
   const std::chrono::seconds lease{of.said.body.integer_or("lease_s", limits::lease_default.count())};
-  co_return turn_reply(of, co_await of.at.ask(renew_turn{of.session(), of.turn(), lease, of.who.as_user}));
+  renew_turn wanted{of.session(), of.turn(), lease, of.who.as_user};
+  co_return turn_reply(of, co_await of.at.ask(std::move(wanted)));
 }
 
 asio::awaitable<http_reply> handle_complete_turn(call& of) {

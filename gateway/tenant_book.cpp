@@ -42,14 +42,16 @@ asio::awaitable<result<tenant_state_ptr>> tenant_book::find(const tenant_id& id)
 }
 
 asio::awaitable<result<tenant_state_ptr>> tenant_book::fetch(tenant_id id) {
-  auto found = co_await asks_.ask<tenant_record>(to_.tenants, get_tenant{id}, request_timeout_);
+  get_tenant wanted{id};
+  auto found = co_await asks_.ask<tenant_record>(to_.tenants, std::move(wanted), request_timeout_);
   if (!found)
     co_return found.failure();
   co_return keep(*found);
 }
 
 asio::awaitable<void> tenant_book::refresh(tenant_state_ptr state) {
-  auto found = co_await asks_.ask<tenant_record>(to_.tenants, get_tenant{state->record.id}, request_timeout_);
+  get_tenant wanted{state->record.id};
+  auto found = co_await asks_.ask<tenant_record>(to_.tenants, std::move(wanted), request_timeout_);
   state->is_fetching = false;
   if (found)
     note(*found);
