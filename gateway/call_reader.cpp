@@ -152,7 +152,8 @@ private:
   }
 
   bool has_json_type() {
-    const auto type = headers_.content_type.value_or("application/json");
+    // Also because a page of any origin may send what has another type, or none, from whatever browser it is open in.
+    const auto type = headers_.content_type.value_or("not there");
     const auto name = type.substr(0, type.find(';'));
     if (name.starts_with("application/json") || name.starts_with("application/merge-patch+json"))
       return true;

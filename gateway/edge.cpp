@@ -2,6 +2,7 @@
 
 #include "config/listen_address.hpp"
 #include "gateway/problem.hpp"
+#include "gateway/reply_head.hpp"
 #include "gateway/secrets.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -33,6 +34,25 @@ authenticator_options make_authenticator_options(const config::settings& setting
     options.admin_sha256 = sha256(*settings.admin_key);
   options.request_timeout = settings.request_timeout;
   return options;
+}
+
+/// Names that lead to this machine wherever they are looked up.
+bool is_loopback_name(std::string_view host) {
+  const auto end = host.starts_with('[') ? host.find(']') : host.rfind(':');
+  auto name = host.substr(0, std::min(end, host.size()));
+  if (name.starts_with('['))
+    name.remove_prefix(1);
+  return config::listen_address{std::string(name), 0, {}}.is_loopback();
+}
+
+/// Where no key is needed, a page in a browser of this machine could call as well as its owner: by a name that leads
+/// here only for that page, or from an origin that nobody has allowed.
+std::optional<error> why_not_local(const http_request& request, const std::optional<std::string>& cors_origins) {
+  if (request.host && !is_loopback_name(*request.host))
+    return error{error_code::forbidden, "without a key the header Host must name this machine, as localhost"};
+  if (request.origin && !allowed_origin(cors_origins, request))
+    return error{error_code::forbidden, "without a key only pages of cors_origins may call"};
+  return std::nullopt;
 }
 
 std::optional<std::int64_t> over(std::optional<std::int64_t> most, std::int64_t has) {
@@ -201,6 +221,9 @@ asio::awaitable<std::optional<http_reply>> edge::admit(call& of) {
     co_return reply;
   }
   of.who = std::move(*who);
+  if (of.who.kind == principal_kind::local)
+    if (auto why = why_not_local(of.request, settings_.cors_origins))
+      co_return problem(*why);
   if (auto why = check_scope(of))
     co_return problem(*why);
   if (auto why = co_await find_tenant(of))

@@ -23,6 +23,7 @@ struct http_request {
   std::optional<std::string_view> authorization{};
   std::optional<std::string_view> accept{};
   std::optional<std::string_view> accept_encoding{};
+  std::optional<std::string_view> host{};
   std::optional<std::string_view> origin{};
   std::optional<std::string_view> asked_method{}; ///< Access-Control-Request-Method
   std::optional<std::string_view> traceparent{};

@@ -8,8 +8,8 @@ namespace colloquy::gateway {
 namespace {
 
 std::string to_text(double value) {
-  std::array<char, 40> text{};
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
+  std::array<char, 400> text{}; // the largest double has 309 digits
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   return {text.data(), written.ptr};
 }
 

@@ -59,11 +59,11 @@ std::optional<error> read_target(std::string_view target, http_request& into) {
 } // namespace
 
 std::optional<error> read_head(const http::request_header<>& from, http_request& into) {
-  std::optional<std::string_view> id, host;
+  std::optional<std::string_view> id;
   into.method = view(from.method_string());
   const bool has_one_id = take(from, "X-Request-Id", id);
   into.id = has_one_id && id && is_plain(*id) ? std::string(*id) : uuid_to_string(new_uuid_v7());
-  if (!take(from, http::field::host, host) || (from.version() >= 11 && !host))
+  if (!take(from, http::field::host, into.host) || (from.version() >= 11 && !into.host))
     return broken("a request has one header Host");
   if (auto problem = read_target(view(from.target()), into))
     return problem;
