@@ -87,6 +87,7 @@ public:
             unexpected<fork_session>(),
             unexpected<list_sessions>(),
             unexpected<set_participant>(),
+            unexpected<list_participants>(),
             unexpected<get_analytics>(),
             unexpected<read_history>(),
             unexpected<renew_turn>(),
@@ -95,7 +96,8 @@ public:
             unexpected<get_health>(),
             unexpected<subscribe_events>(),
             [](const events_taken&) {},
-            [](const unsubscribe_events&) {}};
+            [](const unsubscribe_events&) {},
+            [](const limit_sessions&) {}};
   }
 
   void on_exit() override { swallowed_.clear(); }
