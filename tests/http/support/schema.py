@@ -193,7 +193,7 @@ class Operations:
         kind = (reply.headers.get("Content-Type") or "").split(";")[0]
         if kind not in content:
             return [f"{name}: Content-Type {kind}, not in the document"]
-        if not kind.endswith("json"):
+        if kind not in ("application/json", "application/problem+json"):
             return []
         found = self.schemas.complaints(reply.json(), content[kind]["schema"])
         if kind == "application/problem+json" and f"`{reply.code}`" not in told["description"]:
