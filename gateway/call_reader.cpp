@@ -49,7 +49,8 @@ private:
       return;
     }
     std::vector<std::string_view> seen;
-    for (const auto& [name, value] : *pairs) {
+    for (const auto& pair : *pairs) {
+      const auto& name = pair.first;
       const auto rule = std::find_if(of_.query_fields.begin(), of_.query_fields.end(),
                                      [&](const field_rule& each) { return each.name == name; });
       if (!is_storable_text(name))
@@ -59,7 +60,7 @@ private:
       else if (std::find(seen.begin(), seen.end(), rule->name) != seen.end())
         reader_.add({mistake::place::query, name, "is there twice"});
       else
-        reader_.read_parameter(mistake::place::query, *rule, value, out_.said.query);
+        reader_.read_parameter(mistake::place::query, *rule, pair.second, out_.said.query);
       if (rule != of_.query_fields.end())
         seen.push_back(rule->name);
     }

@@ -93,8 +93,12 @@ std::optional<timestamp> parse_rfc3339(std::string_view text) noexcept {
   // A leap second counts as the second after it.
   if (!offset || !at.at_end() || *year < 1 || !date.ok() || *hour > 23 || *minute > 59 || *second > 60)
     return std::nullopt;
-  return timestamp{std::chrono::sys_days{date}} + std::chrono::hours{*hour} + std::chrono::minutes{*minute} +
-         std::chrono::seconds{*second} + *fraction - *offset;
+  const auto at_utc = timestamp{std::chrono::sys_days{date}} + std::chrono::hours{*hour} +
+                      std::chrono::minutes{*minute} + std::chrono::seconds{*second} + *fraction - *offset;
+  const std::chrono::year_month_day in_utc{std::chrono::floor<std::chrono::days>(at_utc)};
+  if (in_utc.year() < std::chrono::year{1} || in_utc.year() > std::chrono::year{9999})
+    return std::nullopt;
+  return at_utc;
 }
 
 } // namespace colloquy::gateway

@@ -18,6 +18,11 @@ bool next_part(std::string_view& path, std::string_view& part) {
   return true;
 }
 
+/// What some readers of a path take away, and others take for a name. As a name it is written %2E.
+bool is_dots(std::string_view part) {
+  return part == "." || part == "..";
+}
+
 } // namespace
 
 struct router::node {
@@ -51,7 +56,7 @@ route_match router::match(std::string_view method, std::string_view path) const 
       at = literal->second.get();
       continue;
     }
-    if (!at->parameter || part.empty() || !percent_decode(part, out.parameters.emplace_back()))
+    if (!at->parameter || part.empty() || is_dots(part) || !percent_decode(part, out.parameters.emplace_back()))
       return {};
     at = at->parameter.get();
   }
