@@ -6,8 +6,10 @@
 //   make_fork      -> session_record   the same, for one that shares another one's log
 //   get_session, update_session, set_participant, list_participants, fork_session, erase_session
 //   append_events  -> appended         when accepted (with a journal: when that has it), or when durable
+//                                      an import only while no turn runs; its turns have ended already
 //   read_events, read_history, list_turns, subscribe_events, events_taken, unsubscribe_events
 //   start_turn     -> granted_turn     when it is the asker's turn;  renew_turn, end_turn, post_delta
+//                                      beyond what its tenant may have running it is refused when its turn comes
 //   go_to_sleep    -> sleep_answer     asleep only if nothing is undurable, running or waited for
 //   resend_undurable -> resent         after a writer's death
 //   replay_writes  -> replayed         a journal's records, right after waking; answered when they are durable

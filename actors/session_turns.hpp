@@ -43,11 +43,13 @@ inline void answer_all(waiting_turn& waiting, const result<granted_turn>& with) 
     repeat.answer.deliver(with);
 }
 
-/// Nobody waits for it any more. What it was to write is dropped now, not when its history has been read.
+/// Nobody waits for it any more. What it was to write is dropped now, not when its history has been read; nor does it
+/// count as one of its tenant's turns.
 inline void let_go(granting_turn& granting) {
   granting.is_let_go = true;
   granting.whose.request.events.clear();
   granting.whose.request.reservation.reset();
+  granting.counted.reset();
 }
 
 /// An answer would reach nobody. Not known of one who asked without a name.

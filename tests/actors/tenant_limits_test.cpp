@@ -167,3 +167,22 @@ TEST_CASE("who waits in a session's queue is refused when its time comes and its
     CHECK(refused(service, turn_in(session)).code == error_code::quota_exceeded);
   }
 }
+
+TEST_CASE("a turn that nobody waits for any more while its history is read is none of its tenant's") {
+  stepped_service service(small_tails(1));
+  limit(service, {}, 1);
+  const auto session = service.make_session(), other = service.make_session();
+  append_numbered(service, session, 0, 3);
+  service.pool.reads_at_once = false;
+  auto wanted = turn_in(session);
+  wanted.id = turn_id::make();
+  const auto waiting = begin(service, wanted);
+  REQUIRE_FALSE(*waiting);
+  CHECK(refused(service, turn_in(other)).code == error_code::quota_exceeded);
+  REQUIRE(ask(service, end_of(session, *wanted.id, turn_status::cancelled)));
+  CHECK(code_of(waiting) == error_code::turn_lost);
+  const auto next = begin(service, turn_in(other));
+  service.heal();
+  REQUIRE(*next);
+  CHECK((*next)->has_value());
+}
