@@ -1,5 +1,7 @@
 #include "messages/json_scan.hpp"
 
+#include "messages/text_checks.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -178,9 +180,13 @@ std::string quoted(std::string_view text) {
   // Not in the middle of a character.
   while (size < text.size() && size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
     --size;
+  const auto shown = text.substr(0, size);
+  const bool is_text = is_storable_text(shown); // else, as a header's bytes may be, only ASCII is shown of it
   std::string out = "'";
-  for (char c : text.substr(0, size))
-    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
+  for (char c : shown) {
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back(byte < 0x20 || byte == 0x7f || (byte > 0x7f && !is_text) ? '?' : c);
+  }
   out += size < text.size() ? "...'" : "'";
   return out;
 }
