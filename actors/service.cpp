@@ -9,6 +9,7 @@
 #include "db/configured_endpoint.hpp"
 #include "db/pipeline_connection.hpp"
 #include "db/session_queries.hpp"
+#include "db/symptoms.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/scoped_actor.hpp>
@@ -208,7 +209,9 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
                });
   if (failure) {
     parts->end();
-    return error{error_code::database_unavailable, db::describe(*failure)};
+    // Waiting does not make another pooler of it.
+    const bool is_wrong = failure->known && failure->known->trouble == db::connect_trouble::transaction_mode;
+    return error{is_wrong ? error_code::invalid_request : error_code::database_unavailable, db::describe(*failure)};
   }
   if (settings.journal) {
     auto opened = open_journal(system, settings);

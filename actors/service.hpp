@@ -30,7 +30,7 @@ class service {
 public:
   /// Blocks until the database has answered, at most settings.connect_timeout; call it outside of actors.
   /// Errors: database_unavailable with the reason; invalid_request (a conninfo that cannot be read; a pooler in
-  /// transaction mode shows as database_unavailable, with the port to use instead).
+  /// transaction mode, with the port to use instead).
   static result<std::unique_ptr<service>> start(caf::actor_system& system, service_options options);
 
   service(const service&) = delete;

@@ -16,6 +16,14 @@ constexpr auto tick_interval = 250ms;
 // Row level security compares each row with each tenant that the batch has set.
 constexpr std::size_t batch_tenants_max = 256;
 
+// From so many on a batch costs the server about as much before its commit as the commit does, so that another one
+// beside it gains something.
+constexpr std::size_t side_by_side_writes_min = 128;
+constexpr std::size_t large_write_bytes = std::size_t{64} << 10;
+
+// Of a slow disk's commit no more than this is waited.
+constexpr auto gathering_max = 2ms;
+
 /// Whether a session that it makes may not be made, because its name or its key is there already.
 bool may_be_taken(const db::session_write& write) {
   return write.row && (write.row->external_id || write.key);
@@ -41,6 +49,10 @@ writer::behavior_type writer::make_behavior() {
           // What is under way is answered. What is sent after that would be refused for as long as we hold the lease.
           [this](const lease_lost& lost) { give_back(lost.lease); },
           [](const backend_notified&) {}, // it listens to nothing
+          [this](writer_gathered) {
+            gathering_scheduled_ = false;
+            pump();
+          },
           [this](writer_retry) {
             if (phase_ != phase::pausing)
               return;
@@ -118,11 +130,27 @@ void writer::pump() {
       send_batch(std::move(group), true);
       continue;
     }
-    auto writes = gather();
-    if (writes.empty())
+    if (queue_.empty() || waits_for_more())
       return;
-    send_batch(std::move(writes), false);
+    send_batch(gather(), false);
   }
+}
+
+/// A commit costs the server a write to its disk, however little is in it: two small batches behind each other take
+/// twice as long as one. So what is little waits for the commit that is under way; and behind a commit those whose
+/// writes it had are given a part of its time to come back, so that they go together with those who waited.
+bool writer::waits_for_more() {
+  const auto count = queue_.size();
+  if (count >= options_.batch_events_max || queue_.front().write->bytes >= large_write_bytes)
+    return false;
+  if (!ledger_->in_flight.empty())
+    return count < std::max(ledger_->in_flight.back().writes.size(), side_by_side_writes_min);
+  const auto now = clock().now();
+  if (4 * count >= 3 * expected_ || now >= gathering_until_)
+    return false;
+  if (!std::exchange(gathering_scheduled_, true))
+    delayed_send(this, gathering_until_ - now, writer_gathered{});
+  return true;
 }
 
 std::vector<queued_write> writer::gather() {
@@ -158,7 +186,7 @@ void writer::send_batch(std::vector<queued_write> writes, bool isolated) {
   auto encoded = db::encode_batch({ledger_->process, ledger_->writer, ledger_->epoch, seq}, content);
 
   // Into the ledger first: if this actor dies after the send, its successor must know of the batch.
-  ledger_->in_flight.push_back({seq, std::move(writes), encoded.sessions_result, {}, isolated});
+  ledger_->in_flight.push_back({seq, std::move(writes), encoded.sessions_result, {}, isolated, clock().now()});
   const auto generation = connection_generation_;
   request(connection_, options_.batch_timeout, unit_of(std::move(encoded.statements), "batch"))
       .then(
@@ -180,6 +208,7 @@ void writer::on_outcome(std::int64_t seq, db::unit_outcome outcome) {
     return;
   if (!outcome.failure && phase_ == phase::running && found == in_flight.begin()) {
     commit(*found, &outcome);
+    begin_gathering(*found);
     in_flight.pop_front();
     ledger_->seq = seq;
     delay_ = 0ms;
@@ -191,6 +220,12 @@ void writer::on_outcome(std::int64_t seq, db::unit_outcome outcome) {
       db::db_failure{db::failure_kind::connection_lost, "", "a batch was answered out of order"});
   if (std::all_of(in_flight.begin(), in_flight.end(), [](const auto& batch) { return batch.failure.has_value(); }))
     settle();
+}
+
+void writer::begin_gathering(const batch_in_flight& committed) {
+  const auto now = clock().now();
+  expected_ = committed.writes.size() + queue_.size();
+  gathering_until_ = now + std::min<caf::actor_clock::duration_type>((now - committed.sent) / 2, gathering_max);
 }
 
 void writer::commit(const batch_in_flight& batch, const db::unit_outcome* outcome) {

@@ -11,7 +11,8 @@
 //   flight.
 // Ordering: writes of one session become durable in the order they were sent; `written` comes in that order.
 // Batching: what gathered while the batches in flight were away is the next batch, up to batch_events_max rows,
-//   batch_bytes_max bytes and batch_tenants_max tenants; batches_in_flight_max are under way on one connection.
+//   batch_bytes_max bytes and batch_tenants_max tenants; batches_in_flight_max are under way on one connection, if each
+//   is worth a commit of its own: a small one waits for the commit under way, and shortly for what may come behind it.
 // After a failure it waits until every batch in flight is answered, then
 //   data             the batch is halved by session, and a lone session's by write, until the write at fault is alone:
 //                    its session is told write_refused and nothing of it that comes after is written, so that its log
@@ -44,11 +45,13 @@ namespace colloquy::actors {
 
 struct writer_tick {};
 struct writer_retry {};
+struct writer_gathered {};
 
 } // namespace colloquy::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_retry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::writer_gathered)
 
 namespace colloquy::actors {
 
@@ -65,8 +68,8 @@ struct writer_options {
 };
 
 using writer_internal =
-    writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>, caf::reacts_to<lease_recalled>,
-                         caf::reacts_to<lease_lost>, caf::reacts_to<backend_notified>>;
+    writer_actor::extend<caf::reacts_to<writer_tick>, caf::reacts_to<writer_retry>, caf::reacts_to<writer_gathered>,
+                         caf::reacts_to<lease_recalled>, caf::reacts_to<lease_lost>, caf::reacts_to<backend_notified>>;
 
 class writer : public writer_internal::base {
 public:
@@ -93,6 +96,8 @@ private:
 
   // Sending (writer.cpp)
   void pump();
+  bool waits_for_more();
+  void begin_gathering(const batch_in_flight& committed);
   std::vector<queued_write> gather();
   void schedule_tick();
   void send_batch(std::vector<queued_write> writes, bool isolated);
@@ -137,6 +142,9 @@ private:
   bool announced_ = false;
   std::uint64_t last_ticket_ = 0;
   std::deque<queued_write> queue_;
+  std::size_t expected_ = 0; // writes that may come soon: of those who have just been answered, and who wait
+  time_point gathering_until_{};
+  bool gathering_scheduled_ = false;
   std::deque<std::vector<queued_write>> isolated_; // to be sent one at a time, before the queue
   std::unordered_set<caf::actor_id> refused_;      // session actors that were told and may not have stopped sending yet
   bool tick_scheduled_ = false;

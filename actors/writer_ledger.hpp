@@ -5,6 +5,8 @@
 #include "actors/session_interface.hpp"
 #include "db/batch.hpp"
 
+#include <caf/actor_clock.hpp>
+
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -26,6 +28,7 @@ struct batch_in_flight {
   int sessions_result = -1;                ///< as in db::encoded_batch
   std::optional<db::db_failure> failure{}; ///< set when its answer was a failure
   bool isolated = false;                   ///< sent alone, to find out whose data the database refuses
+  caf::actor_clock::time_point sent{};
 };
 
 struct writer_ledger {

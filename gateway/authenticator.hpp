@@ -36,7 +36,7 @@ public:
   boost::asio::awaitable<result<principal>> identify(std::optional<std::string_view> authorization);
 
   /// Null: tokens are not taken. From now on.
-  void use_tokens(std::shared_ptr<const jwt_verifier> verifier) { verifier_ = std::move(verifier); }
+  void use_tokens(std::shared_ptr<const jwt_verifier> verifier);
   /// A key was revoked or rotated here.
   void forget_key(const key_id& id);
   /// A tenant has a key from now on: nobody is local any more.
@@ -50,9 +50,10 @@ private:
 
   boost::asio::awaitable<result<principal>> identify_key(std::string_view key);
   boost::asio::awaitable<result<principal>> identify_admin(std::string_view key);
-  result<principal> identify_token(std::string_view token) const;
+  result<principal> identify_token(std::string_view token);
   boost::asio::awaitable<result<bool>> needs_key();
   boost::asio::awaitable<std::optional<error>> look_at_service_keys();
+  std::optional<principal> recall(const std::string& digest);
   void remember(const std::string& digest, const principal& who);
   void note_use(const principal& who);
 

@@ -1,6 +1,7 @@
 #include "gateway/field_reader.hpp"
 
 #include "config/nearest.hpp"
+#include "gateway/json_depth.hpp"
 #include "gateway/message_rules.hpp"
 #include "gateway/rfc3339.hpp"
 #include "messages/content.hpp"
@@ -112,6 +113,9 @@ const field_rule* find_rule(std::span<const field_rule> fields, std::string_view
   const auto at = std::find_if(fields.begin(), fields.end(), [&](const field_rule& rule) { return rule.name == name; });
   return at == fields.end() ? nullptr : &*at;
 }
+
+constexpr std::string_view too_deep = "nests deeper than the 64 levels allowed";
+static_assert(limits::json_depth_max == 64);
 
 bool is_null(std::string_view json) {
   return json == "null";
@@ -236,7 +240,10 @@ std::optional<field_value> field_reader::read(const std::string& pointer, const 
   switch (rule.kind) {
   case field_kind::any:
   case field_kind::content:
-    return field_value(json);
+    if (nests_within(json, limits::json_depth_max))
+      return field_value(json);
+    complain(pointer, std::string(too_deep));
+    return std::nullopt;
   case field_kind::json_object:
     return read_json_object(pointer, rule, json);
   case field_kind::word_list:
@@ -301,6 +308,10 @@ std::optional<field_value> field_reader::read_json_object(const std::string& poi
   if (static_cast<std::int64_t>(json.size()) > most) {
     add_too_large({mistake::place::body, pointer,
                    "has " + std::to_string(json.size()) + " bytes; at most " + std::to_string(most) + " are allowed"});
+    return std::nullopt;
+  }
+  if (!nests_within(json, limits::json_depth_max)) {
+    complain(pointer, std::string(too_deep));
     return std::nullopt;
   }
   return field_value(json);

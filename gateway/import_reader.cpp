@@ -2,6 +2,7 @@
 
 #include "gateway/shapes.hpp"
 #include "messages/content.hpp"
+#include "messages/text_checks.hpp"
 
 #include <algorithm>
 #include <map>
@@ -14,11 +15,13 @@ using namespace std::chrono_literals;
 // Well below what one append may have.
 constexpr std::size_t piece_bytes_max = std::size_t{8} << 20;
 constexpr int line_depth_max = limits::json_depth_max + 4;
+constexpr std::int64_t count_max = 1'000'000'000'000; // so that sums of them stay numbers
 
 class import_read {
 public:
   import_read(const size_limits& limits, timestamp now)
     : reader_(limits)
+    , event_bytes_max_(limits.message_bytes_max)
     , now_(now) {}
 
   import_reading run(std::string_view body) {
@@ -46,6 +49,20 @@ public:
 private:
   void complain(const std::string& pointer, std::string detail) {
     reader_.add({mistake::place::body, pointer, std::move(detail)});
+  }
+
+  // What replies say in any length, calls take in some lengths only.
+  void check_length(const std::string& at, const values& said, std::string_view name, std::size_t least,
+                    std::size_t most) {
+    const auto text = said.text(name);
+    const auto characters = text ? count_characters(*text) : least;
+    if (characters < least || characters > most)
+      complain(at + "/" + std::string(name),
+               "must be a string of " + std::to_string(least) + " to " + std::to_string(most) + " characters");
+  }
+  void check_count(const std::string& at, std::string_view name, std::int64_t count) {
+    if (count < 0 || count > count_max)
+      complain(at + "/" + std::string(name), "must be a whole number, 0 to " + std::to_string(count_max));
   }
 
   void read_line(const std::string& at, std::string_view line) {
@@ -82,6 +99,9 @@ private:
     finish_session();
     values said;
     reader_.read_object(at, json, shapes::session, said);
+    for (const auto* name : {"user_id", "agent_id", "external_id"})
+      check_length(at, said, name, 1, limits::name_chars_max);
+    check_length(at, said, "title", 0, limits::title_chars_max);
     if (sessions_.size() >= imported_sessions_max)
       return complain(at, "an import has at most " + std::to_string(imported_sessions_max) + " sessions");
     auto& made = sessions_.emplace_back();
@@ -101,6 +121,7 @@ private:
   void read_participant(const std::string& at, std::string_view json) {
     values said;
     reader_.read_object(at, json, shapes::participant, said);
+    check_length(at, said, "user_id", 1, limits::name_chars_max);
     sessions_.back().participants.push_back(
         {said.text_or("user_id", ""),
          parse_participant_role(said.text_or("role", "reader")).value_or(participant_role::reader)});
@@ -119,12 +140,20 @@ private:
     turn.ended_at = said.maybe<timestamp>("ended_at");
     if (const auto* usage = said.shape("usage"))
       turn.usage = token_usage{usage->integer_or("input_tokens", 0), usage->integer_or("output_tokens", 0)};
+    check_length(at, said, "trace_id", 0, limits::name_chars_max);
+    check_count(at, "number", turn.number);
+    if (turn.usage) {
+      check_count(at + "/usage", "input_tokens", turn.usage->input_tokens);
+      check_count(at + "/usage", "output_tokens", turn.usage->output_tokens);
+    }
     if (turn.status == turn_status::queued)
       return;
     if (turn.status == turn_status::running)
       turn.status = turn_status::lost;
     if (!turn.ended_at)
       turn.ended_at = now_;
+    if (*turn.ended_at < turn.started_at)
+      return complain(at + "/ended_at", "must not be before started_at");
     turns_.emplace(id, std::move(turn));
   }
 
@@ -132,6 +161,8 @@ private:
     values said;
     const auto before = reader_.count();
     reader_.read_object(at, json, shapes::event, said);
+    for (const auto* name : {"source", "trace_id", "author"})
+      check_length(at, said, name, 1, limits::name_chars_max);
     if (reader_.count() > before)
       return;
     const auto data = said.raw_or("data", "null");
@@ -142,6 +173,10 @@ private:
       if (!message)
         return;
       input = std::move(*message);
+    } else if (data.size() > event_bytes_max_) {
+      return reader_.add_too_large({mistake::place::body, at + "/data",
+                                    "has " + std::to_string(data.size()) + " bytes; at most " +
+                                        std::to_string(event_bytes_max_) + " are allowed"});
     } else {
       input.data = std::string(data);
     }
@@ -186,6 +221,7 @@ private:
   }
 
   field_reader reader_;
+  std::size_t event_bytes_max_;
   timestamp now_;
   std::vector<session_to_import> sessions_;
   std::map<uuid_bytes, turn_record> turns_; // by their exported ids

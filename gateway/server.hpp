@@ -1,7 +1,7 @@
 // Listening: sockets, the one thread that serves them, and how it ends. What is asked of the service is in edge.hpp.
 //
 // One thread: what it does for a request costs some tens of microseconds, it never waits, and nothing of the edge needs
-// a lock (docs/decisions/0010).
+// a lock (docs/decisions/0009).
 #pragma once
 
 #include "config/settings.hpp"

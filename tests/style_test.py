@@ -20,6 +20,9 @@ SKIPPED_FOLDERS = {".git", "build", "__pycache__", "node_modules"}
 # Homes of some machine: nobody else has them.
 MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:work|root)/\w")
 
+# GCC 12 destroys an aggregate twice that is made inside an awaited expression (gateway/README.md). As far as a line shows.
+AWAITED_AGGREGATE = re.compile(r"\bco_await\b[^;]*[(,]\s*(?:[a-z_]\w*(?:::\w+)*)?\{")
+
 
 def source_files(root):
     """Paths below root, relative: what git tracks or would track, or everything where there is no git."""
@@ -61,6 +64,10 @@ def complaints(root):
             found.append(f"{path}: {len(lines)} lines; {LINES_MAX} are allowed")
         if file.suffix == ".hpp" and not re.search(r"^#pragma once$", text, re.MULTILINE):
             found.append(f"{path}: no #pragma once")
+        if file.suffix in {".hpp", ".cpp"}:
+            for number, line in enumerate(lines, 1):
+                if AWAITED_AGGREGATE.search(line.split("//")[0]):
+                    found.append(f"{path}:{number}: an aggregate inside an awaited expression: name it first")
         if not path.startswith(DATA):
             for number, line in enumerate(lines, 1):
                 if MACHINE_PATH.search(line):
@@ -113,6 +120,12 @@ class PlantedViolations(unittest.TestCase):
             self.assert_found("db/a.cpp", f'"/{home}/main"\n', "a path of one machine")
             self.assert_found("db/a.cpp", f'"https://example.org/{home}/main"\n', None)
         self.assert_found("examples/a.txt", "/" + "root/a\n", None)
+
+    def test_aggregates_in_awaited_expressions(self):
+        for line in ("co_await ask(get_session{a, b});", "x(200, co_await ask(to, wanted{}));", "co_await f(of, {a, b});"):
+            self.assert_found("gateway/a.cpp", line + "\n", "aggregate")
+        for line in ("co_await ask(std::move(wanted));", "get_session wanted{a};", "co_await spawn([&] { return 1; });"):
+            self.assert_found("gateway/a.cpp", line + "\n", None)
 
     def test_an_actors_header_opens_with_its_protocol(self):
         (self.root / "actors").mkdir()

@@ -100,9 +100,16 @@ TEST_CASE("a replay logs only warnings unless told") {
   CHECK(parsed({"migrate", "--data-dir", "/tmp"}).load_settings().values.log_level == config::log_level::info);
 }
 
+TEST_CASE("a service waits for its database unless told not to, and logs the course of things") {
+  const auto plain = parsed({"serve", "--data-dir", "/tmp"});
+  CHECK_FALSE(std::get<serve_arguments>(plain.command).require_database);
+  CHECK(plain.load_settings().values.log_level == config::log_level::info);
+  CHECK(std::get<serve_arguments>(parsed({"serve", "--require-database"}).command).require_database);
+}
+
 TEST_CASE("what cannot be read ends with 2 and a sentence") {
   for (const std::vector<const char*>& words : {std::vector<const char*>{},
-                                                {"serve"},
+                                                {"mcp"},
                                                 {"replay"},
                                                 {"replay", "a", "--nonsense"},
                                                 {"migrate", "extra"},
@@ -116,17 +123,17 @@ TEST_CASE("what cannot be read ends with 2 and a sentence") {
 }
 
 TEST_CASE("a subcommand that there is not is named, with those that there are") {
-  const auto end = ended({"serve", "--json"});
-  CHECK_THAT(end.to_stderr,
-             ContainsSubstring("\"serve\"") && ContainsSubstring("replay") && ContainsSubstring("migrate"));
+  const auto end = ended({"mcp", "--json"});
+  CHECK_THAT(end.to_stderr, ContainsSubstring("\"mcp\"") && ContainsSubstring("serve") && ContainsSubstring("replay") &&
+                                ContainsSubstring("migrate"));
 }
 
 TEST_CASE("help lists what there is and nothing else") {
   const auto help = ended({"--help"});
   CHECK(help.exit_code == exit_done);
-  CHECK_THAT(help.to_stdout,
-             ContainsSubstring("replay") && ContainsSubstring("migrate") && ContainsSubstring("doctor"));
-  for (const char* later : {"serve", "mcp", "bench"})
+  CHECK_THAT(help.to_stdout, ContainsSubstring("serve") && ContainsSubstring("replay") &&
+                                 ContainsSubstring("migrate") && ContainsSubstring("doctor"));
+  for (const char* later : {"mcp", "bench"})
     CHECK_THAT(help.to_stdout, !ContainsSubstring(later));
   CHECK_THAT(ended({"replay", "--help"}).to_stdout, ContainsSubstring("--concurrency") &&
                                                         ContainsSubstring("--database") &&
