@@ -174,7 +174,7 @@ void check_reading(const operation& of, const call_reading& reading, std::string
   for (const auto& message : said.messages)
     check_message(message, from);
   if (of.takes == body_kind::open_shape)
-    hold(check_json(said.raw_body).has_value(), "what is passed on is JSON, and not too deep", body);
+    hold(check_json(said.raw_body, limits::json_depth_max + 3).has_value(), "what is passed on is JSON", body);
   if (said.idempotency_key)
     check_text(*said.idempotency_key, 1, name_chars_max, "Idempotency-Key");
   hold(said.version.value_or(1) >= 1 && said.last_event_id.value_or(0) >= -1, "headers' numbers are in range", body);
