@@ -56,6 +56,14 @@ std::optional<error> read_target(std::string_view target, http_request& into) {
   return std::nullopt;
 }
 
+/// Else the end of the body cannot be known, or is known to another reader by another rule (RFC 9112, section 6.3).
+bool has_clear_body(const http::request_header<>& from) {
+  std::optional<std::string_view> encoding;
+  if (!take(from, http::field::transfer_encoding, encoding))
+    return false;
+  return !encoding || (from.version() >= 11 && boost::beast::iequals(*encoding, "chunked"));
+}
+
 } // namespace
 
 std::optional<error> read_head(const http::request_header<>& from, http_request& into) {
@@ -65,6 +73,8 @@ std::optional<error> read_head(const http::request_header<>& from, http_request&
   into.id = has_one_id && id && is_plain(*id) ? std::string(*id) : uuid_to_string(new_uuid_v7());
   if (!take(from, http::field::host, into.host) || (from.version() >= 11 && !into.host))
     return broken("a request has one header Host");
+  if (!has_clear_body(from))
+    return broken("the only Transfer-Encoding that is taken is chunked, once, with HTTP/1.1");
   if (auto problem = read_target(view(from.target()), into))
     return problem;
   const bool is_clear = take(from, http::field::authorization, into.authorization) &&
