@@ -59,6 +59,7 @@ public:
           {"description", "Every conversation is a session with an ordered, durable log, in which one turn runs at a "
                           "time. Times are RFC 3339 in UTC with microseconds; ids are UUIDv7. Errors are RFC 9457 with "
                           "a stable code."},
+          {"contact", {{"name", "Whoever runs this service"}}},
           {"license", {{"name", "Proprietary"}, {"identifier", "LicenseRef-Proprietary"}}}}},
         {"servers", {{{"url", "http://127.0.0.1:8080"}, {"description", "As started without settings."}}}}};
     doc["tags"] = ordered_json::array();
