@@ -225,7 +225,7 @@ void writer::on_outcome(std::int64_t seq, db::unit_outcome outcome) {
 void writer::begin_gathering(const batch_in_flight& committed) {
   const auto now = clock().now();
   expected_ = committed.writes.size() + queue_.size();
-  gathering_until_ = now + std::min<caf::actor_clock::duration_type>((now - committed.sent) / 2, gathering_max);
+  gathering_until_ = now + std::min<caf::actor_clock::duration_type>(now - committed.sent, gathering_max);
 }
 
 void writer::commit(const batch_in_flight& batch, const db::unit_outcome* outcome) {

@@ -12,13 +12,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
 
 #include <spdlog/spdlog.h>
 
@@ -33,6 +31,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 
+using clock = std::chrono::steady_clock;
 constexpr auto use = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t read_bytes = 8 * 1024;
 
@@ -88,6 +87,11 @@ public:
 
   Stream& stream() { return stream_; }
 
+  /// Until what is done next with the client has to be done.
+  void expire_after(std::chrono::milliseconds time) { deadline_ = clock::now() + time; }
+  /// What is done next is done without the client.
+  void expire_never() { deadline_ = clock::time_point::max(); }
+
   asio::awaitable<void> run() {
     bool goes_on = true;
     while (goes_on)
@@ -97,12 +101,18 @@ public:
 
   void begin_draining() override {
     closes_ = true;
+    beast::error_code ignored;
     if (is_idle_)
-      lowest().cancel();
+      lowest().cancel(ignored);
   }
   void cut() override {
     closes_ = true;
-    lowest().close();
+    beast::error_code ignored;
+    lowest().close(ignored);
+  }
+  void cut_if_late(clock::time_point now) override {
+    if (deadline_ <= now)
+      cut();
   }
 
   asio::awaitable<bool> write(std::string_view bytes) override {
@@ -115,20 +125,21 @@ public:
     expire_after(settings().http_write_timeout);
     if (facts_.is_old) {
       const auto [problem, count] = co_await asio::async_write(stream_, chunk[1], use);
+      expire_never();
       co_return !problem;
     }
     const auto [problem, count] = co_await asio::async_write(stream_, chunk, use);
+    expire_never();
     co_return !problem;
   }
 
-  bool is_gone() override { return has_hung_up(lowest().socket().native_handle()); }
+  bool is_gone() override { return has_hung_up(lowest().native_handle()); }
 
 private:
   using parser = http::request_parser<http::string_body>;
 
   auto& lowest() { return beast::get_lowest_layer(stream_); }
   const config::settings& settings() const { return of_.at.settings(); }
-  void expire_after(std::chrono::milliseconds time) { lowest().expires_after(time); }
 
   /// False: the connection is to be closed.
   asio::awaitable<bool> serve_one() {
@@ -156,6 +167,7 @@ private:
       co_await answer(make_problem(*wrong, request_.id), nullptr, began);
       co_return false;
     }
+    expire_never();
     held_bytes held(of_.body_bytes);
     call of{of_.at, request_};
     auto reply = co_await handle(of, reading, held);
@@ -193,6 +205,7 @@ private:
     }
     if (auto problem = co_await read_body(reading, held))
       co_return std::move(*problem);
+    expire_never();
     request_.body = std::move(reading.get().body());
     if (!of.of->traits.may_wait)
       co_return co_await of_.at.run(of);
@@ -323,6 +336,7 @@ private:
                                                   has_no_body ? asio::const_buffer() : asio::buffer(reply.body)};
     expire_after(settings().http_write_timeout);
     const auto [problem, count] = co_await asio::async_write(stream_, bytes, use);
+    expire_never();
     bool is_whole = !problem;
     const auto took = edge_metrics::clock::now() - began;
     of_.at.metrics().note_request(of, request_.method, reply.status, took);
@@ -356,7 +370,7 @@ private:
   asio::awaitable<void> close() {
     expire_after(std::chrono::duration_cast<std::chrono::milliseconds>(linger_time));
     beast::error_code ignored;
-    lowest().socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    lowest().shutdown(asio::socket_base::shutdown_send, ignored);
     std::array<char, 4096> rest{};
     for (std::size_t all = 0; all < linger_bytes_max;) {
       const auto [problem, count] = co_await lowest().async_read_some(asio::buffer(rest), use);
@@ -364,7 +378,7 @@ private:
         break;
       all += count;
     }
-    lowest().close();
+    lowest().close(ignored);
   }
 
   Stream stream_;
@@ -376,6 +390,7 @@ private:
   call* watched_ = nullptr;
   bool is_watched_ = false;
   asio::steady_timer watch_;
+  clock::time_point deadline_ = clock::time_point::max();
   bool is_idle_ = false;
   bool closes_ = false;
 };
@@ -386,7 +401,7 @@ asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
     const auto held = std::make_unique<connection<Stream>>(std::move(stream), of);
     auto& serving = *held;
     if constexpr (requires { serving.stream().async_handshake(asio::ssl::stream_base::server, use); }) {
-      beast::get_lowest_layer(serving.stream()).expires_after(of.at.settings().http_request_read_timeout);
+      serving.expire_after(of.at.settings().http_request_read_timeout);
       const auto [problem] = co_await serving.stream().async_handshake(asio::ssl::stream_base::server, use);
       if (problem)
         co_return;
@@ -400,18 +415,16 @@ asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
 } // namespace
 
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, connections& of) {
-  beast::tcp_stream stream(std::move(socket));
-  return serve_guarded(std::move(stream), of);
+  return serve_guarded(std::move(socket), of);
 }
 
 asio::awaitable<void> serve(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, connections& of) {
-  beast::ssl_stream<beast::tcp_stream> stream(std::move(socket), *tls);
+  asio::ssl::stream<asio::ip::tcp::socket> stream(std::move(socket), *tls);
   co_await serve_guarded(std::move(stream), of); // for whose time `tls` lives here
 }
 
 asio::awaitable<void> serve(asio::local::stream_protocol::socket socket, connections& of) {
-  beast::basic_stream<asio::local::stream_protocol, asio::any_io_executor> stream(std::move(socket));
-  return serve_guarded(std::move(stream), of);
+  return serve_guarded(std::move(socket), of);
 }
 
 } // namespace colloquy::gateway

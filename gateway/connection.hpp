@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ public:
   virtual void begin_draining() = 0;
   /// Cut, whatever is under way.
   virtual void cut() = 0;
+  /// The same, if the client has taken longer than it may.
+  virtual void cut_if_late(std::chrono::steady_clock::time_point now) = 0;
 };
 
 /// What all connections of a server share. Of one thread.

@@ -33,6 +33,7 @@ using asio::local::stream_protocol;
 constexpr auto use = asio::as_tuple(asio::use_awaitable);
 constexpr auto accept_pause = 100ms; ///< after one that failed: out of descriptors, above all
 constexpr auto drain_grain = 10ms;
+constexpr auto late_grain = 100ms; ///< how late a client that is too slow may be noticed
 constexpr int backlog = 4096;
 
 /// Nothing is set: no token is taken.
@@ -83,6 +84,7 @@ struct server::implementation {
   result<void> listen_tcp(const config::listen_address& address);
   template <class Door>
   asio::awaitable<void> accept(Door& door);
+  asio::awaitable<void> cut_late_clients();
   bool is_full();
   void begin();
   void close_doors();
@@ -177,7 +179,20 @@ asio::awaitable<void> server::implementation::accept(Door& door) {
   }
 }
 
+/// One timer for all connections: one for each would be set and cancelled several times a request.
+asio::awaitable<void> server::implementation::cut_late_clients() {
+  asio::steady_timer pause(context);
+  for (;;) {
+    pause.expires_after(late_grain);
+    co_await pause.async_wait(use);
+    const auto now = std::chrono::steady_clock::now();
+    for (auto* each : open.all)
+      each->cut_if_late(now); // it ends later, when its coroutine hears of it
+  }
+}
+
 void server::implementation::begin() {
+  asio::co_spawn(context, cut_late_clients(), asio::detached);
   for (auto& door : tcp_doors)
     asio::co_spawn(context, accept(door), asio::detached);
   for (auto& door : unix_doors)
