@@ -8,6 +8,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -276,15 +277,12 @@ private:
     auto reply = co_await of_.at.run(of);
     watched_ = nullptr;
     watch_.cancel();
-    while (is_watched_) { // this connection outlives who watches it
-      watch_.expires_after(1ms);
-      co_await watch_.async_wait(use);
-    }
+    while (is_watched_) // this connection outlives who watches it
+      co_await asio::post(of_.at.context(), asio::use_awaitable);
     co_return reply;
   }
 
   asio::awaitable<void> watch_client() {
-    asio::steady_timer pause(of_.at.context());
     while (watched_ != nullptr) {
       if ((is_gone() || of_.at.is_draining()) && watched_->when_gone) {
         const auto tell = std::exchange(watched_->when_gone, nullptr);
@@ -292,8 +290,8 @@ private:
         tell();
         break;
       }
-      pause.expires_after(watch_interval);
-      co_await pause.async_wait(use);
+      watch_.expires_after(watch_interval);
+      co_await watch_.async_wait(use);
     }
     is_watched_ = false;
   }
