@@ -18,8 +18,11 @@ public:
     , as_user_(std::move(as_user)) {}
 
   /// False: the client is gone, or what was to be read cannot be.
-  asio::awaitable<bool> write_session(const session_record& session) {
+  asio::awaitable<bool> write_session(session_record session) {
     ++sessions_;
+    // Its time is up, though nobody has noticed yet: as one that is active it would live again when it is imported.
+    if (session.expires_at && *session.expires_at <= system_time())
+      session.status = session_status::expired;
     line("session", [&](json_writer& to) { write(to, session); });
     const bool done = co_await write_participants(session.key) && co_await write_turns(session.key) &&
                       co_await write_events(session.key);
