@@ -65,8 +65,6 @@ class Encrypted(DoorTest):
             self.append(path, user("next"))
             self.assertEqual("1", reader.take(1)[0].id)
 
-    # A reply that does not fit into one TLS record, 16 KiB, never comes: its head does, its body does not.
-    @unittest.expectedFailure
     def test_replies_of_many_records(self):
         path = self.new_path()
         self.append(path, user("x" * 300_000))

@@ -261,8 +261,6 @@ class LocalMode(RawTest):
             reply = self.ask(raw_request("GET", "/v1/sessions", host=wrong))
             self.assertIn(reply.status, (403, 400), wrong)
 
-    # Names of hosts are the same in capitals.
-    @unittest.expectedFailure
     def test_the_host_in_capitals(self):
         self.assertEqual(200, self.ask(raw_request("GET", "/v1/sessions", host="LocalHost")).status)
 

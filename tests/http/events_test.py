@@ -106,8 +106,6 @@ class Reading(EventTest):
             found = [each["offset"] for page in self.client.pages(path + "/events", query) for each in page]
             self.assertEqual([1, 3, 5, 6] if "kinds" in query else list(range(7)), found)
 
-    # Whoever may wait is watched, and the answer waits for the watcher's next look, up to 200 ms later.
-    @unittest.expectedFailure
     def test_what_is_there_is_answered_at_once(self):
         path = self.new_path()
         self.append(path)

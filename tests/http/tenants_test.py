@@ -289,8 +289,6 @@ class Quotas(TenantTest):
             self.assertIn("connections", self.over(second.reply()))
         self.assert_status(200, client.get("/v1/sessions"))
 
-    # A connection of the operator counts as the tenant's whom its last path has named, and is refused as such.
-    @unittest.expectedFailure
     def test_the_operators_connections_are_not_the_tenants(self):
         tenant, client = self.tenant_client({"connections_max": 1})
         self.assert_status(200, client.get("/v1/sessions"))
