@@ -124,6 +124,8 @@ private:
         return opened.failure();
       database_.emplace(std::move(*opened));
     }
+    if (auto kept = refuse_transaction_mode(*database_, settings_); !kept)
+      return kept.failure();
     if (auto ready = make_ready(*database_, settings_); !ready)
       return ready.failure();
     auto started = actors::service::start(system, {settings_, database_->service_conninfo});

@@ -1,6 +1,11 @@
 #include "cli/startup.hpp"
 
 #include "db/configured_endpoint.hpp"
+#include "db/doctor_network.hpp"
+#include "db/doctor_server.hpp"
+#include "db/doctor_session.hpp"
+#include "db/endpoint.hpp"
+#include "db/running_work.hpp"
 
 #include <utility>
 
@@ -57,6 +62,32 @@ result<void> make_ready(const database& opened, const config::settings& settings
                                            state->describe(settings.schema) +
                                            "\nrun `colloquy migrate` with the same settings"};
   return {};
+}
+
+result<void> refuse_transaction_mode(const database& opened, const config::settings& settings) {
+  if (opened.embedded)
+    return {};
+  namespace doctor = db::doctor;
+  const auto names = doctor::look_up(opened.service_conninfo);
+  const auto reached = doctor::reach(names);
+  const auto conninfo = doctor::through_open_doors(
+      opened.service_conninfo, reached, db::configured_endpoint(settings, opened.service_conninfo).preferred);
+  // libpq itself may block where only it knows the host.
+  db::running_work<std::optional<doctor::pooling_facts>> look([conninfo]() -> std::optional<doctor::pooling_facts> {
+    doctor::session connection(conninfo, doctor::in(doctor::probe_limit));
+    if (connection.failure())
+      return std::nullopt;
+    return doctor::look_at_pooling(connection, conninfo, false);
+  });
+  const auto ended = look.wait_until(doctor::in(3 * doctor::probe_limit));
+  if (!ended || !*ended || !(*ended)->pools_by_transaction())
+    return {};
+  const auto& facts = **ended;
+  const bool is_pooler = facts.kind == db::endpoint_kind::supavisor || facts.kind == db::endpoint_kind::pgbouncer;
+  return error{
+      error_code::invalid_request,
+      "database is " + opened.shown + ": " +
+          db::explain_transaction_mode(is_pooler ? facts.kind : db::endpoint_kind::pgbouncer, facts.host, facts.port)};
 }
 
 } // namespace colloquy::cli

@@ -35,4 +35,8 @@ result<db::migration_report> migrate_database(const database& opened, const conf
 /// naming what is missing and `colloquy migrate`; of the migrator.
 result<void> make_ready(const database& opened, const config::settings& settings);
 
+/// Whether what is between us and a database that was set keeps a session's backend. Says nothing about one that cannot
+/// be reached. Blocks for some seconds at most. Errors: invalid_request, naming the port to use instead.
+result<void> refuse_transaction_mode(const database& opened, const config::settings& settings);
+
 } // namespace colloquy::cli

@@ -298,7 +298,7 @@ private:
 
   // A connection counts as the tenant's who used it last.
   std::optional<http_reply> join_tenant(const call& of) {
-    if (!of.tenant || of.tenant == tenant_)
+    if (!of.tenant || of.tenant == tenant_ || of.who.is_operator())
       return std::nullopt;
     leave_tenant();
     const auto most = std::min(settings().tenant_connections_max,

@@ -42,7 +42,10 @@ bool is_loopback_name(std::string_view host) {
   auto name = host.substr(0, std::min(end, host.size()));
   if (name.starts_with('['))
     name.remove_prefix(1);
-  return config::listen_address{std::string(name), 0, {}}.is_loopback();
+  std::string lower(name);
+  for (auto& c : lower)
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  return config::listen_address{std::move(lower), 0, {}}.is_loopback();
 }
 
 /// Where no key is needed, a page in a browser of this machine could call as well as its owner: by a name that leads

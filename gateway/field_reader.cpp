@@ -117,6 +117,17 @@ const field_rule* find_rule(std::span<const field_rule> fields, std::string_view
 constexpr std::string_view too_deep = "nests deeper than the 64 levels allowed";
 static_assert(limits::json_depth_max == 64);
 
+/// An array of objects, each with a string of that name. Of valid JSON.
+bool are_objects_with(std::string_view name, std::string_view json) {
+  const auto elements = split_array(json);
+  return elements && std::all_of(elements->begin(), elements->end(), [&](std::string_view element) {
+           const auto members = split_object(element);
+           return members && std::any_of(members->begin(), members->end(), [&](const raw_member& each) {
+                    return each.key == name && each.value.starts_with('"');
+                  });
+         });
+}
+
 bool is_null(std::string_view json) {
   return json == "null";
 }
@@ -169,6 +180,9 @@ std::string allowed_by(const field_rule& rule) {
     break;
   case field_kind::content:
     out = "a string, or an array of objects with a type";
+    break;
+  case field_kind::call_list:
+    out = "an array of objects with an id";
     break;
   case field_kind::any:
     out = "JSON";
@@ -240,10 +254,8 @@ std::optional<field_value> field_reader::read(const std::string& pointer, const 
   switch (rule.kind) {
   case field_kind::any:
   case field_kind::content:
-    if (nests_within(json, limits::json_depth_max))
-      return field_value(json);
-    complain(pointer, std::string(too_deep));
-    return std::nullopt;
+  case field_kind::call_list:
+    return read_any(pointer, rule, json);
   case field_kind::json_object:
     return read_json_object(pointer, rule, json);
   case field_kind::word_list:
@@ -259,6 +271,19 @@ std::optional<field_value> field_reader::read(const std::string& pointer, const 
   default:
     return read_scalar(pointer, rule, json);
   }
+}
+
+std::optional<field_value> field_reader::read_any(const std::string& pointer, const field_rule& rule,
+                                                  std::string_view json) {
+  const bool is_right = rule.kind == field_kind::any || (rule.kind == field_kind::content && json.starts_with('"')) ||
+                        are_objects_with(rule.kind == field_kind::content ? "type" : "id", json);
+  if (is_right && nests_within(json, limits::json_depth_max))
+    return field_value(json);
+  if (is_right)
+    complain(pointer, std::string(too_deep));
+  else
+    refuse(pointer, rule);
+  return std::nullopt;
 }
 
 std::optional<field_value> field_reader::read_scalar(const std::string& pointer, const field_rule& rule,

@@ -52,6 +52,7 @@ private:
   }
   void refuse(const std::string& pointer, const field_rule& rule);
   std::optional<field_value> read(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_any(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_scalar(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_words(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_messages(const std::string& pointer, const field_rule& rule, std::string_view json);

@@ -19,12 +19,15 @@ ordered_json words(const field_rule& rule) {
   return all;
 }
 
+ordered_json object_with(const char* member) {
+  return {{"type", "object"},
+          {"properties", {{member, {{"type", "string"}}}}},
+          {"required", {member}},
+          {"additionalProperties", true}};
+}
+
 ordered_json content_schema() {
-  ordered_json part{{"type", "object"},
-                    {"properties", {{"type", {{"type", "string"}}}}},
-                    {"required", {"type"}},
-                    {"additionalProperties", true}};
-  return {{"oneOf", {{{"type", "string"}}, {{"type", "array"}, {"items", std::move(part)}}}}};
+  return {{"oneOf", {{{"type", "string"}}, {{"type", "array"}, {"items", object_with("type")}}}}};
 }
 
 /// Without what may be null and what it is about.
@@ -56,6 +59,8 @@ ordered_json bare_schema(const field_rule& rule, shape_set& used) {
     return {{"type", "object"}, {"additionalProperties", true}};
   case field_kind::content:
     return content_schema();
+  case field_kind::call_list:
+    return {{"type", "array"}, {"items", object_with("id")}};
   case field_kind::any:
     return ordered_json::object();
   case field_kind::shape:
@@ -132,6 +137,8 @@ ordered_json example_of(const field_rule& rule) {
     return ordered_json::object();
   case field_kind::content:
     return "Hello.";
+  case field_kind::call_list:
+    return ordered_json::array({{{"id", "call_1"}}});
   case field_kind::any:
     return rule.name == "offsets" ? ordered_json::array({0}) : ordered_json(0.5);
   case field_kind::shape:

@@ -24,7 +24,7 @@ constexpr error_code making[] = {conflict, idempotency_mismatch, forbidden};
 constexpr error_code seeing[] = {not_found, forbidden};
 constexpr error_code exporting[] = {not_found, forbidden, not_owner};
 constexpr error_code erasing[] = {forbidden, not_owner, deadline_exceeded};
-constexpr error_code importing[] = {forbidden, payload_too_large, not_owner};
+constexpr error_code importing[] = {conflict, forbidden, payload_too_large, not_owner};
 
 const operation all[] = {
     {.id = operation_id::create_tenant,

@@ -17,7 +17,7 @@ std::optional<std::int64_t> from_cursor(char kind, std::string_view text) {
     return std::nullopt;
   const auto digits = text.substr(2);
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), at, 16);
-  if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() || to_cursor(kind, at) != text)
+  if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() || at < 0 || to_cursor(kind, at) != text)
     return std::nullopt;
   return at;
 }

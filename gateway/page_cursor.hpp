@@ -9,6 +9,7 @@
 namespace colloquy::gateway {
 
 /// `kind` tells the lists apart, so that one's cursor is refused by another.
+/// `at` is 0 or more: what a page ended with.
 std::string to_cursor(char kind, std::int64_t at);
 std::optional<std::int64_t> from_cursor(char kind, std::string_view text);
 

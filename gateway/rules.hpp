@@ -18,6 +18,7 @@ enum class field_kind : std::uint8_t {
   word_list,    ///< an array of different ones of `words`; least/most: how many
   json_object,  ///< the caller's own, opaque; most: bytes
   content,      ///< of a message: a string or an array of typed parts
+  call_list,    ///< of a message: an array of objects that have an id
   any,          ///< any JSON
   shape,        ///< an object of that shape
   shape_list,   ///< an array of such objects; least/most: how many
