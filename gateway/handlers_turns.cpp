@@ -23,6 +23,14 @@ std::optional<token_usage> usage_of(const values& body) {
   return token_usage{usage->integer_or("input_tokens", 0), usage->integer_or("output_tokens", 0)};
 }
 
+/// What a turn begins or ends with, with the request's trace, as what is appended otherwise.
+std::vector<event_input> messages_of(const call& of) {
+  auto messages = of.said.body.messages("messages");
+  for (auto& each : messages)
+    each.trace_id = of.trace_id();
+  return messages;
+}
+
 asio::awaitable<http_reply> end(call& of, end_turn wanted) {
   wanted.session = of.session();
   wanted.turn = of.turn();
@@ -39,7 +47,7 @@ start_turn to_start_turn(const call& of) {
   wanted.session = of.session();
   wanted.as_user = of.who.as_user;
   wanted.trace_id = of.trace_id();
-  wanted.events = body.messages("messages");
+  wanted.events = messages_of(of);
   wanted.policy = parse_turn_policy(body.text_or("policy", "enqueue")).value_or(turn_policy::enqueue);
   wanted.lease = std::chrono::seconds{body.integer_or("lease_s", limits::lease_default.count())};
   wanted.wait = std::chrono::seconds{body.integer_or("wait_s", limits::turn_wait_default.count())};
@@ -157,7 +165,7 @@ asio::awaitable<http_reply> handle_complete_turn(call& of) {
   end_turn wanted;
   wanted.outcome = turn_status::completed;
   wanted.usage = usage_of(of.said.body);
-  wanted.events = of.said.body.messages("messages");
+  wanted.events = messages_of(of);
   co_return co_await end(of, std::move(wanted));
 }
 

@@ -3,6 +3,7 @@
 import socket
 import time
 import unittest
+from datetime import datetime, timedelta
 
 from support.cases import UNKNOWN_ID, HttpTest, assistant, at_once, start_module_service, user
 from support.client import RawConnection, raw_request
@@ -47,6 +48,9 @@ class Taking(TurnTest):
         self.assertEqual(["rules", "one", "two", "three"], [each["content"] for each in started["history"]["items"]])
         self.assertEqual([None, None, turn["id"], turn["id"]], [each["turn_id"] for each in started["history"]["items"]])
         self.assertEqual(0, started["history"]["trimmed"])
+        self.assertRegex(turn["id"], "^[0-9a-f]{8}-[0-9a-f]{4}-7")
+        lease = datetime.fromisoformat(turn["lease_expires_at"]) - datetime.fromisoformat(turn["started_at"])
+        self.assertEqual(timedelta(seconds=60), lease)
 
     def test_numbers_count_and_the_newest_is_first(self):
         path = self.new_path()
@@ -67,8 +71,6 @@ class Taking(TurnTest):
                                  headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
         self.assertEqual(trace, reply.json()["turn"]["trace_id"])
 
-    # Messages that a turn begins or ends with are without the trace that other appends take from the same header.
-    @unittest.expectedFailure
     def test_the_trace_of_the_request_is_its_messages_too(self):
         path = self.new_path()
         trace = "4bf92f3577b34da6a3ce929d0e0e4736"
