@@ -114,6 +114,12 @@ class Reading(EventTest):
             self.events(path)
         self.assertLess(time.monotonic() - began, 1.5)
 
+    def test_last_event_id_acts_as_after(self):
+        path = self.new_path()
+        self.append(path, user(), user(), user())
+        reply = self.client.get(path + "/events", headers={"Last-Event-ID": "1"})
+        self.assertEqual([2], [each["offset"] for each in reply.json()["items"]])
+
     def test_wrong_parameters(self):
         path = self.new_path()
         for query, name in (({"kinds": "toll"}, "kinds"), ({"kinds": "tool,tool"}, "kinds"), ({"kinds": ""}, "kinds"),
@@ -274,6 +280,7 @@ class Following(EventTest):
         self.assertEqual(("Twelve de\ngrees", True), (so_far["text"], so_far["is_text_so_far"]))
         self.assertEqual([0], [each["offset"] for each in self.events(path)])
         self.assert_problem(self.client.post(deltas, {"txt": "x"}), 400, "invalid_request")
+        self.assert_problem(self.client.post(deltas, {"text": "x" * 300_000}), 413, "payload_too_large")
         self.assert_problem(self.client.post(deltas, {"text": "x", "turn_id": "y"}), 400, "invalid_request")
 
     def test_it_ends_when_the_session_is_erased(self):

@@ -180,6 +180,14 @@ class Reading(HttpTest):
         self.assertEqual([0, 1, 2], self.read(limit=3)[0])
         self.assertEqual([9, 8, 7], self.read(limit=3, order="desc")[0])
 
+    def test_a_page_has_100_unless_told(self):
+        path = self.new_path()
+        self.append(path, *[user(str(i)) for i in range(150)])
+        for list_path in (path + "/messages", path + "/events"):
+            pages = self.client.pages(list_path)
+            self.assertEqual([100, 50], [len(page) for page in pages if page])
+            self.assertEqual(150, len(self.client.get(list_path, query={"limit": 1000}).json()["items"]))
+
     def test_pages_in_both_orders(self):
         for order, expected in (("asc", list(range(10))), ("desc", list(range(9, -1, -1)))):
             pages = self.client.pages(self.path + "/messages", {"limit": 4, "order": order})

@@ -80,9 +80,6 @@ class Pooled(RefusalTest):
         self.append(self.new_path())
         self.assertEqual(0, self.service.stop())
 
-    # The first connection is taken, the next ones fail ("prepared statement already exists"), and it waits for ever
-    # without serving; `colloquy doctor` knows at once.
-    @unittest.expectedFailure
     def test_in_transaction_mode_it_refuses_and_names_the_port(self):
         service, pooler = self.through("transaction")
         try:
