@@ -64,6 +64,8 @@ void check_message(const event_input& message, const source& from) {
 void check_fields(std::span<const field_rule> rules, const values& said, const source& from);
 
 void check_list(const field_rule& rule, const values& said, const source& from) {
+  if (const auto* json = said.get<std::string_view>(rule.name))
+    return check_json_value(*json, from);
   if (const auto* words = said.get<std::vector<std::string>>(rule.name)) {
     hold(has_range(rule, static_cast<std::int64_t>(words->size())), "there are as many words as allowed", from.body);
     for (const auto& word : *words)

@@ -4,6 +4,8 @@
 #include "tests/support/catch.hpp"
 
 #include <set>
+#include <string>
+#include <vector>
 
 using namespace colloquy;
 using namespace colloquy::gateway;
@@ -28,10 +30,17 @@ TEST_CASE("a key is found by its prefix, and no two are alike") {
 
 TEST_CASE("what does not look like a key has no prefix") {
   const auto good = make_key()->text;
-  for (const std::string wrong :
-       {std::string(), std::string("cq_"), good.substr(1), good + "0", good.substr(0, 58), "CQ_" + good.substr(3),
-        good.substr(0, 15) + "-" + good.substr(16), good.substr(0, 20) + "!" + good.substr(21),
-        good.substr(0, 5) + "'" + good.substr(6), good.substr(0, 20) + std::string(1, '\0') + good.substr(21)})
+  const std::vector<std::string> all{std::string(),
+                                     std::string("cq_"),
+                                     good.substr(1),
+                                     good + "0",
+                                     good.substr(0, 58),
+                                     "CQ_" + good.substr(3),
+                                     good.substr(0, 15) + "-" + good.substr(16),
+                                     good.substr(0, 20) + "!" + good.substr(21),
+                                     good.substr(0, 5) + "'" + good.substr(6),
+                                     good.substr(0, 20) + std::string(1, '\0') + good.substr(21)};
+  for (const auto& wrong : all)
     CHECK_FALSE(prefix_of_key(wrong).has_value());
 }
 

@@ -162,8 +162,7 @@ TEST_CASE("what is no time, or none of the years that are written with four digi
 }
 
 TEST_CASE("a cursor is what it was made of, and of its own list alone") {
-  for (const std::int64_t at : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{255},
-                                std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t at : {std::int64_t{0}, std::int64_t{255}, std::numeric_limits<std::int64_t>::max()}) {
     CHECK(from_cursor('e', to_cursor('e', at)) == at);
     CHECK_FALSE(from_cursor('m', to_cursor('e', at)).has_value());
   }
