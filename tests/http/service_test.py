@@ -46,10 +46,16 @@ class DatabaseAway(HttpTest):
         service.unix_path = service.folder / "door.sock"
         self.addCleanup(service.close)
         service.launch()
-        eventually(service.unix_path.exists, 10, "the door")
         client = Client(service)
         self.addCleanup(client.close)
-        self.assert_status(200, client.get("/healthz"))
+
+        def is_alive():
+            try:
+                return client.get("/healthz").status == 200
+            except OSError:  # nobody listens yet
+                client.close()
+                return False
+        eventually(is_alive, 10, "the door")
         ready = self.wait_for(client, 503)
         self.assertEqual(("not_ready", "1"), (ready.json()["status"], ready.headers["Retry-After"]))
         self.assertIn("starting", ready.json()["reason"])
