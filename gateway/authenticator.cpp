@@ -43,6 +43,14 @@ private:
   std::size_t& count_;
 };
 
+principal operator_principal() {
+  principal who;
+  who.kind = principal_kind::operator_;
+  who.scopes = {true, true, true};
+  who.name = "admin";
+  return who;
+}
+
 principal local_principal() {
   principal who;
   who.kind = principal_kind::local;
@@ -71,9 +79,12 @@ asio::awaitable<result<principal>> authenticator::identify(std::optional<std::st
   if (!is_bearer(*authorization))
     co_return error{error_code::unauthenticated, "Authorization must be: Bearer KEY"};
   const auto secret = authorization->substr(scheme.size());
-  if (secret.starts_with(admin_mark) ||
-      (!options_.admin_sha256.empty() && secret.find('.') == std::string_view::npos && !prefix_of_key(secret)))
-    co_return co_await identify_admin(secret);
+  // One that was set may look like anything.
+  const bool is_set = !options_.admin_sha256.empty();
+  if (is_set && is_equal_in_constant_time(sha256(secret), options_.admin_sha256))
+    co_return operator_principal();
+  if (!is_set && secret.starts_with(admin_mark))
+    co_return co_await identify_made_admin(secret);
   if (secret.find('.') != std::string_view::npos)
     co_return identify_token(secret);
   co_return co_await identify_key(secret);
@@ -106,18 +117,13 @@ asio::awaitable<result<principal>> authenticator::identify_key(std::string_view 
   co_return who;
 }
 
-asio::awaitable<result<principal>> authenticator::identify_admin(std::string_view key) {
-  if (options_.admin_sha256.empty())
-    if (auto problem = co_await look_at_service_keys())
-      co_return *problem;
-  const auto& right = options_.admin_sha256.empty() ? admin_sha256_ : options_.admin_sha256;
-  if (right.empty() || !is_equal_in_constant_time(sha256(key), right))
+/// The one that was made at the first start.
+asio::awaitable<result<principal>> authenticator::identify_made_admin(std::string_view key) {
+  if (auto problem = co_await look_at_service_keys())
+    co_return *problem;
+  if (admin_sha256_.empty() || !is_equal_in_constant_time(sha256(key), admin_sha256_))
     co_return not_valid;
-  principal who;
-  who.kind = principal_kind::operator_;
-  who.scopes = {true, true, true};
-  who.name = "admin";
-  co_return who;
+  co_return operator_principal();
 }
 
 /// A signature costs a millisecond to check.

@@ -49,7 +49,7 @@ private:
   };
 
   boost::asio::awaitable<result<principal>> identify_key(std::string_view key);
-  boost::asio::awaitable<result<principal>> identify_admin(std::string_view key);
+  boost::asio::awaitable<result<principal>> identify_made_admin(std::string_view key);
   result<principal> identify_token(std::string_view token);
   boost::asio::awaitable<result<bool>> needs_key();
   boost::asio::awaitable<std::optional<error>> look_at_service_keys();

@@ -106,6 +106,8 @@ asio::awaitable<bool> event_stream::write_to(reply_sink& sink, asker& asks, cons
       co_await await_news();
     if (sink.is_gone())
       co_return false;
+    if (terms_.until && *terms_.until <= system_time())
+      close({error_code::unauthenticated, "the key or token is not valid any more"});
     events_taken taken{session_, subscription_, -1, deltas_taken_};
     bytes.clear();
     while (!parts_.empty() && bytes.size() < write_bytes_max) {
@@ -138,8 +140,8 @@ asio::awaitable<bool> event_stream::write_to(reply_sink& sink, asker& asks, cons
 
 asio::awaitable<result<std::shared_ptr<event_stream>>>
 event_streams::open(asker& asks, const directory_actor& directory, asio::io_context& context, subscribe_events request,
-                    std::vector<event_kind> kinds, std::chrono::milliseconds limit) {
-  auto stream = std::make_shared<event_stream>(context, std::move(kinds));
+                    stream_terms terms, std::chrono::milliseconds limit) {
+  auto stream = std::make_shared<event_stream>(context, std::move(terms));
   stream->session_ = request.session;
   stream->after_ = request.after;
   auto opened = co_await asks.ask<subscribed>(directory, std::move(request), limit);
@@ -185,15 +187,21 @@ void event_streams::take(const delta_arrived& news) {
 /// Many listen to one session and are sent the same block.
 std::shared_ptr<const std::string> event_streams::text_of(const events_arrived& news, const event_stream& to) {
   const bool is_whole = news.events->empty() || news.events->front().offset > to.after_;
-  if (is_whole && news.events == last_block_ && to.kinds_ == last_kinds_)
+  if (is_whole && news.events == last_block_ && to.terms_.kinds == last_kinds_)
     return last_text_;
-  auto text = std::make_shared<const std::string>(events_text(*news.events, to.kinds_, to.after_));
+  auto text = std::make_shared<const std::string>(events_text(*news.events, to.terms_.kinds, to.after_));
   if (is_whole) {
     last_block_ = news.events;
-    last_kinds_ = to.kinds_;
+    last_kinds_ = to.terms_.kinds;
     last_text_ = text;
   }
   return text;
+}
+
+void event_streams::close_of_key(const key_id& key, const error& why) {
+  for (const auto& [place, weak] : all_)
+    if (auto stream = weak.lock(); stream && stream->terms_.key == key)
+      stream->close(why);
 }
 
 void event_streams::close_all(const error& why) {

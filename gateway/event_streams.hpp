@@ -4,6 +4,7 @@
 #include "gateway/asker.hpp"
 #include "gateway/http_message.hpp"
 #include "messages/directory_interface.hpp"
+#include "messages/ids.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -19,13 +20,20 @@
 
 namespace colloquy::gateway {
 
+/// What a stream shows, and for how long its client may see it.
+struct stream_terms {
+  std::vector<event_kind> kinds{}; ///< empty: all
+  key_id key{};                    ///< it was opened with; nil if it was none
+  std::optional<timestamp> until{};
+};
+
 /// A client that follows a session. What it has not been written yet waits here, and is bounded by the session, which
 /// sends no more to one that does not take (subscription_interface.hpp).
 class event_stream {
 public:
-  event_stream(boost::asio::io_context& context, std::vector<event_kind> kinds)
+  event_stream(boost::asio::io_context& context, stream_terms terms)
     : news_(context)
-    , kinds_(std::move(kinds)) {}
+    , terms_(std::move(terms)) {}
 
   /// Writes until the client goes, the session ends it, or close(). What it took is told to the session.
   boost::asio::awaitable<bool> write_to(reply_sink& sink, asker& asks, const directory_actor& directory);
@@ -43,7 +51,7 @@ private:
   boost::asio::awaitable<void> await_news();
 
   boost::asio::steady_timer news_;
-  std::vector<event_kind> kinds_; ///< empty: all
+  stream_terms terms_;
   session_key session_;
   subscription_id subscription_ = 0;
   event_offset after_ = -1;
@@ -56,13 +64,16 @@ private:
 class event_streams {
 public:
   /// Subscribes; the stream is fed from then on, until it is dropped.
-  boost::asio::awaitable<result<std::shared_ptr<event_stream>>>
-  open(asker& asks, const directory_actor& directory, boost::asio::io_context& context, subscribe_events request,
-       std::vector<event_kind> kinds, std::chrono::milliseconds limit);
+  boost::asio::awaitable<result<std::shared_ptr<event_stream>>> open(asker& asks, const directory_actor& directory,
+                                                                     boost::asio::io_context& context,
+                                                                     subscribe_events request, stream_terms terms,
+                                                                     std::chrono::milliseconds limit);
   /// Whoever has opened one says when it is over.
   void drop(const event_stream& stream, asker& asks, const directory_actor& directory);
   /// What an actor sent.
   void take(const caf::message& news);
+  /// Those that were opened with a key that is not valid any more are told so.
+  void close_of_key(const key_id& key, const error& why);
   /// All are told that it is over.
   void close_all(const error& why);
 

@@ -132,11 +132,11 @@ bool wants_stream(const call& of) {
 
 asio::awaitable<http_reply> follow(call& of, subscribe_events wanted) {
   auto place = std::make_shared<stream_place>(of);
+  stream_terms terms{kinds_of(of), of.who.key, of.who.valid_until}; // it does not outlive what it was opened with
   auto stream = co_await of.at.streams().open(of.at.asks(), of.at.handles().directory, of.at.context(),
-                                              std::move(wanted), kinds_of(of), of.at.settings().request_timeout);
+                                              std::move(wanted), std::move(terms), of.at.settings().request_timeout);
   if (!stream)
     co_return make_problem(stream.failure(), of.request.id);
-  // A token's stream does not outlive the token.
   http_reply reply;
   reply.content_type = "text/event-stream";
   reply.headers.emplace_back("Cache-Control", "no-store");

@@ -12,6 +12,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr int prefixes_tried_max = 3;
+const error key_is_over{error_code::unauthenticated, "the key is not valid any more"};
 const error no_random{error_code::internal, "the operating system gave no random bytes"};
 
 tenant_quotas to_quotas(const values& body) {
@@ -168,6 +169,8 @@ asio::awaitable<http_reply> handle_rotate_key(call& of) {
   };
   auto reply = co_await give_key(of, keep);
   of.at.keys().forget_key(key_of(of));
+  if (reply.status == 201 && wanted.grace.count() == 0)
+    of.at.streams().close_of_key(key_of(of), key_is_over);
   co_return reply;
 }
 
@@ -175,6 +178,7 @@ asio::awaitable<http_reply> handle_revoke_key(call& of) {
   revoke_key wanted{of.who.tenant, key_of(of), of.at.actor_of(of)};
   auto answer = co_await of.at.ask(of.at.handles().tenants, std::move(wanted));
   of.at.keys().forget_key(key_of(of));
+  of.at.streams().close_of_key(key_of(of), key_is_over);
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   http_reply reply;
