@@ -79,7 +79,11 @@ class AttackedService(Service):
 def start_service(**settings):
     service = AttackedService(settings={"access_log": "true", "log_level": "debug", "jwt_issuer": ISSUER,
                                         "jwt_audience": AUDIENCE, **settings})
-    return service.start()
+    try:
+        return service.start()
+    except BaseException:
+        service.close() # no test has it yet that could
+        raise
 
 
 class World:
