@@ -33,7 +33,7 @@ class Ending(ShutdownTest):
             began = time.monotonic()
             service.signal(number)
             self.assertEqual(0, service.wait())
-            self.assertLess(time.monotonic() - began, 4)
+            self.assertLess(time.monotonic() - began, 8)
             self.assertIsNone(service.server_pid())
 
     def test_requests_under_way_are_not_cut(self):
@@ -125,7 +125,7 @@ class Ending(ShutdownTest):
         began = time.monotonic()
         service.signal(signal.SIGTERM)
         self.assertEqual(0, service.wait())
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertLess(time.monotonic() - began, 8)
         self.assertTrue(silent.ends() and kept.ends())
 
     def test_a_request_that_never_comes_whole_is_cut_and_said(self):
