@@ -92,7 +92,9 @@ struct end_lease {
 };
 
 // Control. Each is answered with the pool's status afterwards.
-struct get_pool_status {};
+struct get_pool_status {
+  bool looks_at_server = false; ///< asks it first; else its view is that of the last report
+};
 struct pause_pool {}; ///< who comes waits, until its deadline; what runs goes on
 struct resume_pool {};
 struct resize_pool {

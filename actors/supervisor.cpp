@@ -52,7 +52,7 @@ supervisor::behavior_type supervisor::make_behavior() {
   return {[this](run_unit& request) { return run(request); },
           [this](lease_connection& request) { return lease(request); },
           [this](const end_lease& ended) { release(ended); },
-          [this](get_pool_status) { return with_status(); },
+          [this](const get_pool_status& wanted) { return wanted.looks_at_server ? with_fresh_view() : with_status(); },
           [this](pause_pool) {
             paused_ = true;
             return with_status();

@@ -198,6 +198,8 @@ private:
 
   // supervisor_control.cpp
   status_promise with_status();
+  status_promise with_fresh_view();
+  void look_at_server(std::function<void()> then);
   status_promise refuse(const std::string& why);
   pool_status status();
   static std::string name_of(const slot& entry);

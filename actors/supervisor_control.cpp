@@ -57,6 +57,12 @@ std::string supervisor::name_of(const slot& entry) {
   return "";
 }
 
+supervisor::status_promise supervisor::with_fresh_view() {
+  auto answer = make_response_promise<result<pool_status>>();
+  look_at_server([this, answer]() mutable { answer.deliver(result<pool_status>(status())); });
+  return answer;
+}
+
 pool_status supervisor::status() {
   const auto now = clock().now();
   pool_status out;
@@ -232,14 +238,24 @@ void supervisor::report() {
         now.total, now.min, now.max, now.active, now.idle, now.leased, now.waiting, now.numbers.query_time.count(),
         now.numbers.wait_time.quantile(0.99).count(), now.numbers.query_time.quantile(0.99).count(), at_server_.total,
         at_server_.active, at_server_.idle, at_server_.idle_in_transaction, at_server_.oldest.count() / 1000);
+  look_at_server([] {});
+  delayed_send(this, pool_.report_interval, pool_report{});
+}
+
+/// `then` is called in any case, in time.
+void supervisor::look_at_server(std::function<void()> then) {
+  if (draining_)
+    return then();
   run_unit look{db::read_server_view(pool_.application_name)};
   look.purpose = "report";
   look.deadline = clock().now() + server_view_time;
-  if (!draining_)
-    request(caf::actor_cast<supervisor_actor>(this), 2 * server_view_time, std::move(look))
-        .then([this](const db::unit_outcome& outcome) { at_server_ = db::decode_server_view(outcome); },
-              [](const caf::error&) {});
-  delayed_send(this, pool_.report_interval, pool_report{});
+  request(caf::actor_cast<supervisor_actor>(this), 2 * server_view_time, std::move(look))
+      .then(
+          [this, then](const db::unit_outcome& outcome) {
+            at_server_ = db::decode_server_view(outcome);
+            then();
+          },
+          [then](const caf::error&) { then(); });
 }
 
 void supervisor::tell(pool_event_kind kind, std::string what) {

@@ -68,6 +68,9 @@ public:
   boost::asio::io_context& context() noexcept { return context_; }
   boost::asio::thread_pool& aside() noexcept { return aside_; }
 
+  /// As the settings and the tenant's quota say.
+  size_limits limits_of(const call& of) const;
+
   /// In the audit log; not waited for.
   void audit(const call& by, std::string action, std::string target_kind, std::string target);
   audit_actor actor_of(const call& by) const { return {by.who.name, by.request.id}; }
@@ -77,7 +80,6 @@ private:
   std::optional<error> check_scope(const call& of) const;
   boost::asio::awaitable<std::optional<error>> find_tenant(call& of);
   std::optional<http_reply> check_quota(call& of);
-  size_limits limits_of(const call& of) const;
   boost::asio::awaitable<call_reading> read(const call& of);
 
   // An actor answers at its own deadline; who waits this much longer only guards against one that does not.

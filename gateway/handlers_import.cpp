@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+
 namespace colloquy::gateway {
 namespace {
 
@@ -80,6 +82,13 @@ private:
   std::vector<session_id> made_;
 };
 
+bool is_all_of(const session_to_import& from, const std::string& user) {
+  const auto is_ok = [&](const std::string& author) { return author.empty() || author == user; };
+  return from.wanted.user_id == user && std::all_of(from.pieces.begin(), from.pieces.end(), [&](const auto& piece) {
+           return std::all_of(piece.log.authors.begin(), piece.log.authors.end(), is_ok);
+         });
+}
+
 void write_imported(json_writer& to, const std::vector<session_to_import>& from, const std::vector<session_id>& made) {
   to.open_object().key("sessions").open_array();
   for (std::size_t i = 0; i < from.size(); ++i)
@@ -95,7 +104,7 @@ void write_imported(json_writer& to, const std::vector<session_to_import>& from,
 } // namespace
 
 asio::awaitable<http_reply> handle_import_sessions(call& of) {
-  const size_limits limits{of.at.settings().message_bytes_max, of.at.settings().metadata_bytes_max};
+  const auto limits = of.at.limits_of(of);
   auto reading = co_await asio::co_spawn(
       of.at.aside(),
       [&]() -> asio::awaitable<import_reading> { co_return read_import(of.said.raw_body, limits, system_time()); },
@@ -108,8 +117,9 @@ asio::awaitable<http_reply> handle_import_sessions(call& of) {
     co_return make_problem(wrong, of.request.id);
   }
   for (const auto& each : reading.sessions)
-    if (of.who.as_user && each.wanted.user_id != *of.who.as_user)
-      co_return make_problem({error_code::forbidden, "this token makes sessions of its own user alone"}, of.request.id);
+    if (of.who.as_user && !is_all_of(each, *of.who.as_user))
+      co_return make_problem({error_code::forbidden, "this token makes sessions and events of its own user alone"},
+                             of.request.id);
   const auto& most = of.tenant->record.quotas.sessions_max;
   if (most && of.tenant->record.sessions + static_cast<std::int64_t>(reading.sessions.size()) > *most)
     co_return make_problem(

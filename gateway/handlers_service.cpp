@@ -164,7 +164,7 @@ void write_tenants(metric_text& to, const tenant_book& book) {
 } // namespace
 
 asio::awaitable<http_reply> handle_get_pool(call& of) {
-  return control(of, actors::get_pool_status{}, "");
+  return control(of, actors::get_pool_status{true}, "");
 }
 asio::awaitable<http_reply> handle_pause_pool(call& of) {
   return control(of, actors::pause_pool{}, "pool.pause");

@@ -170,7 +170,7 @@ constexpr field_rule quotas_with_usage_fields[] = {
 
 constexpr field_rule key_fields[] = {
     must("id", uuid, ""),
-    must("prefix", text, "How the key begins, to know it by."),
+    must("prefix", text, "What the key begins with behind cq_, to know it by."),
     must("name", text, "For people."),
     {.name = "scopes", .kind = word_list, .is_required = true, .words = scopes},
     must_or_null("user_id", text, "It sees only what this user sees."),
