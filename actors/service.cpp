@@ -33,6 +33,11 @@ constexpr auto beyond_statement_timeout = 5s;
 // For the goodbyes of a service whose time to stop is over.
 constexpr std::chrono::milliseconds last_words{100};
 
+// From so many writes on a batch costs the server about as much before its commit as the commit does, so that another
+// one beside it gains something; and of a slow disk's commit no more than this is waited (docs/decisions/0012).
+constexpr std::size_t side_by_side_writes_min = 128;
+constexpr auto gathering_max = 2ms;
+
 // What an idle session costs: its actor, what it knows, its entry in the directory. Measured in bench/RESULTS.md.
 constexpr std::size_t session_resident_bytes = 2048;
 
@@ -91,6 +96,8 @@ directory_options make_directory_options(const config::settings& settings, std::
   options.sliding_expiry = settings.sliding_expiry;
   options.session_idle_timeout = settings.session_idle_timeout;
   options.request_timeout = settings.request_timeout;
+  options.writing.side_by_side_writes_min = side_by_side_writes_min;
+  options.writing.gathering_max = gathering_max;
   options.writing.batch_events_max = settings.batch_events_max;
   options.writing.batch_bytes_max = settings.batch_bytes_max;
   options.writing.batches_in_flight_max = settings.batches_in_flight_max;

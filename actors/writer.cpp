@@ -16,13 +16,7 @@ constexpr auto tick_interval = 250ms;
 // Row level security compares each row with each tenant that the batch has set.
 constexpr std::size_t batch_tenants_max = 256;
 
-// From so many on a batch costs the server about as much before its commit as the commit does, so that another one
-// beside it gains something.
-constexpr std::size_t side_by_side_writes_min = 128;
 constexpr std::size_t large_write_bytes = std::size_t{64} << 10;
-
-// Of a slow disk's commit no more than this is waited.
-constexpr auto gathering_max = 2ms;
 
 /// Whether a session that it makes may not be made, because its name or its key is there already.
 bool may_be_taken(const db::session_write& write) {
@@ -144,7 +138,8 @@ bool writer::waits_for_more() {
   if (count >= options_.batch_events_max || queue_.front().write->bytes >= large_write_bytes)
     return false;
   if (!ledger_->in_flight.empty())
-    return count < std::max(ledger_->in_flight.back().writes.size(), side_by_side_writes_min);
+    return options_.side_by_side_writes_min > 0 &&
+           count < std::max(ledger_->in_flight.back().writes.size(), options_.side_by_side_writes_min);
   const auto now = clock().now();
   if (4 * count >= 3 * expected_ || now >= gathering_until_)
     return false;
@@ -225,7 +220,7 @@ void writer::on_outcome(std::int64_t seq, db::unit_outcome outcome) {
 void writer::begin_gathering(const batch_in_flight& committed) {
   const auto now = clock().now();
   expected_ = committed.writes.size() + queue_.size();
-  gathering_until_ = now + std::min<caf::actor_clock::duration_type>(now - committed.sent, gathering_max);
+  gathering_until_ = now + std::min<caf::actor_clock::duration_type>(now - committed.sent, options_.gathering_max);
 }
 
 void writer::commit(const batch_in_flight& batch, const db::unit_outcome* outcome) {

@@ -85,6 +85,14 @@ void asker::cancel(ask_number number) {
   resume(number, caf::make_message(no_answer{error{error_code::overloaded, "cancelled"}}));
 }
 
+void asker::cancel_all() {
+  std::vector<ask_number> all;
+  for (const auto& [number, each] : pending_)
+    all.push_back(number);
+  for (const auto number : all)
+    cancel(number);
+}
+
 void asker::take(caf::mailbox_element_ptr arrived) {
   bool is_first = false;
   {

@@ -65,6 +65,7 @@ public:
 
   /// Who waits for it is told at once that it is over; nothing if nobody waits any more.
   void cancel(ask_number number);
+  void cancel_all();
 
   /// As whom this thread subscribes.
   event_subscriber subscriber() const { return caf::actor_cast<event_subscriber>(companion_); }

@@ -33,6 +33,7 @@ using asio::local::stream_protocol;
 constexpr auto use = asio::as_tuple(asio::use_awaitable);
 constexpr auto accept_pause = 100ms; ///< after one that failed: out of descriptors, above all
 constexpr auto drain_grain = 10ms;
+constexpr auto cut_time_max = 10s; ///< for connections that are cut to end
 constexpr auto late_grain = 100ms; ///< how late a client that is too slow may be noticed
 constexpr int backlog = 4096;
 
@@ -251,15 +252,24 @@ server::~server() {
     for (auto* each : all)
       each->cut();
   });
-  const auto until = std::chrono::steady_clock::now() + 2s;
-  for (bool is_empty = false; !is_empty && std::chrono::steady_clock::now() < until;) {
-    parts.run([&] { is_empty = parts.open.all.empty(); });
+  // A connection ends when whatever it waits for ends: what it asked of actors, too, and may ask again.
+  const auto until = std::chrono::steady_clock::now() + cut_time_max;
+  bool is_empty = false;
+  while (!is_empty && std::chrono::steady_clock::now() < until) {
+    parts.run([&] {
+      parts.at.asks().cancel_all();
+      is_empty = parts.open.all.empty();
+    });
     if (!is_empty)
       std::this_thread::sleep_for(drain_grain);
   }
   parts.work.reset();
   parts.context.stop();
   parts.thread.join();
+  if (!is_empty) { // better left behind than destroyed under whoever still refers to it
+    spdlog::error("a connection did not end within {} s", cut_time_max.count());
+    static_cast<void>(implementation_.release());
+  }
 }
 
 const std::vector<std::string>& server::addresses() const noexcept {

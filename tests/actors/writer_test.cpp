@@ -16,6 +16,14 @@ actors::directory_options one_append_a_batch() {
   return options;
 }
 
+/// As a service sets it.
+actors::directory_options gathering() {
+  actors::directory_options options;
+  options.writing.side_by_side_writes_min = 128;
+  options.writing.gathering_max = 2ms;
+  return options;
+}
+
 } // namespace
 
 TEST_CASE("nothing that a session wrote behind a refused write is written, however long it has to wait") {
@@ -171,4 +179,64 @@ TEST_CASE("what becomes durable is counted for its tenant: bytes of events, and 
   CHECK(counts.size() == 1);
   CHECK(counts[acme].bytes == 8);
   CHECK(counts[acme].sessions == 0);
+}
+
+TEST_CASE("what comes while a small batch is under way goes together behind it") {
+  stepped_service service(gathering());
+  std::vector<session_key> sessions;
+  for (int i = 0; i < 4; ++i)
+    sessions.push_back(service.make_session());
+  const auto before = service.database->batches_committed();
+  service.pool.answers_at_once = false;
+  for (const auto& session : sessions) {
+    service.append(session, {"x"});
+    service.steps.run();
+  }
+  CHECK(service.pool.answer_next()); // the first, which nobody had to wait with
+  service.steps.run();
+  CHECK(service.database->batches_committed() == before + 1);
+  CHECK(service.pool.answer_next());
+  service.steps.run();
+  CHECK(service.database->batches_committed() == before + 2);
+  for (const auto& session : sessions)
+    CHECK(service.stored(session) == texts{"x"});
+}
+
+TEST_CASE("those who were just answered are waited for, as long as their commit took and no longer") {
+  stepped_service service(gathering());
+  std::vector<session_key> sessions;
+  for (int i = 0; i < 4; ++i)
+    sessions.push_back(service.make_session());
+  service.pool.answers_at_once = false;
+  for (int i = 0; i < 3; ++i) {
+    service.append(sessions[static_cast<std::size_t>(i)], {"x"});
+    service.steps.run();
+  }
+  service.steps.advance(1ms, 1ms);
+  CHECK(service.pool.answer_next());
+  service.steps.run();
+  CHECK_FALSE(service.pool.answer_next()); // two of three are there
+  SECTION("until most of them have come") {
+    service.append(sessions[3], {"x"});
+    service.steps.run();
+    CHECK(service.pool.answer_next());
+  }
+  SECTION("until that time is over") {
+    service.steps.advance(1ms, 1ms);
+    CHECK(service.pool.answer_next());
+  }
+}
+
+TEST_CASE("a caller alone is never made to wait for others") {
+  stepped_service service(gathering());
+  const auto session = service.make_session();
+  service.pool.answers_at_once = false;
+  for (int i = 0; i < 3; ++i) {
+    service.append(session, {"x"});
+    service.steps.run();
+    service.steps.advance(1ms, 1ms);
+    CHECK(service.pool.answer_next());
+    service.steps.run();
+  }
+  CHECK(service.stored(session).size() == 3);
 }
