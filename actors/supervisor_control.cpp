@@ -244,7 +244,7 @@ void supervisor::report() {
 
 /// `then` is called in any case, in time.
 void supervisor::look_at_server(std::function<void()> then) {
-  if (draining_)
+  if (draining_ || paused_) // it would wait, and whoever looks is to see at once what the matter is
     return then();
   run_unit look{db::read_server_view(pool_.application_name)};
   look.purpose = "report";

@@ -10,8 +10,10 @@ import world as worlds  # first: it makes support/ known
 from support.service import Service
 from world import World, new_id, start_service, without_id
 
-PAIRS = int(os.environ.get("COLLOQUY_ATTACK_PAIRS", "10000"))
-DIFFERENCE_MAX = 0.05
+# As a test of every day it compares bytes, and times only as far as a machine that others use allows: what is looked up in
+# another way takes several times as long. COLLOQUY_ATTACK_PAIRS=10000 COLLOQUY_ATTACK_DIFFERENCE=0.05 is for a quiet one.
+PAIRS = int(os.environ.get("COLLOQUY_ATTACK_PAIRS", "2000"))
+DIFFERENCE_MAX = float(os.environ.get("COLLOQUY_ATTACK_DIFFERENCE", "0.5"))
 MEASUREMENTS_MAX = 3  # the machine is not ours alone
 
 
