@@ -8,18 +8,16 @@
 //   write_audit    -> audit_written
 //       kept in memory and written in batches, every `audit_interval`; one that is waited for at once. While the
 //       database is away it is kept; past `audit_entries_max` it is overloaded. An entry that is waited for and late is
-//       deadline_exceeded, and is written all the same
+//       deadline_exceeded, and is written all the same. One that is refused and not waited for is told in the log
 //   note_key_use   the latest of each key is kept and written every `key_use_interval`, and not at all past
 //                  `key_uses_max`. Not answered
 // and from the service: flush_tenants, answered when nothing of it is left to write, or at its deadline.
-// What it does: every `usage_interval` it adds what the writer's meter has counted to the tenants' rows. Each count has
-// a
-//   number, so that it is added once, though it is sent until the database has said so.
+// What it does: every `usage_interval` it adds what the writer's meter has counted to the tenants' rows. Each count
+//   has a number, so that it is added once, though it is sent until the database has said so.
 // tenants.cpp: requests; tenants_writing.cpp: what is written later; tenants_checks.hpp: what is refused at once.
 // Ordering: none between requests; entries of the audit log are written in the order in which they came.
 // State it owns: requests under way, `under_way_max` at most, and the backlog: what is to be written later. That
-// belongs
-//   to its keeper as well, so a death does not lose it.
+//   belongs to its keeper as well, so a death does not lose it.
 // Death: what was under way is answered internal, and so are those who wait for an entry or a flush; the keeper
 //   (actors/tenants_keeper.hpp) starts another one.
 #pragma once

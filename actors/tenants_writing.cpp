@@ -63,14 +63,16 @@ void tenants::note(std::string_view purpose, const db::unit_outcome& outcome) {
 promise_of<write_audit> tenants::write(write_audit& wanted) {
   auto answer = make_response_promise<result<audit_written>>();
   auto& entry = wanted.entry;
-  if (auto problem = check_entry(entry)) {
+  const bool is_full = backlog_->entries.size() >= options_.audit_entries_max;
+  if (auto problem = is_full ? std::optional(no_room) : check_entry(entry)) {
+    // Whoever does not wait does not hear of it. A log that is full is told of once.
+    if (!wanted.wait && (!is_full || failing_.insert("audit entries").second))
+      spdlog::error("what was done ({}) is missing in the audit log of tenant {}: {}", entry.action,
+                    entry.tenant.text(), problem->message);
     reply(answer, result<audit_written>(*problem));
     return answer;
   }
-  if (backlog_->entries.size() >= options_.audit_entries_max) {
-    reply(answer, result<audit_written>(no_room));
-    return answer;
-  }
+  failing_.erase("audit entries");
   entry.id = next_audit_id();
   entry.at = options_.now();
   if (wanted.wait)

@@ -11,7 +11,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace colloquy::gateway {
 namespace {
@@ -259,8 +258,6 @@ asio::awaitable<http_reply> edge::run(call& of) {
     if (!reading.is_good())
       co_return make_problem(reading, of.request.id);
     of.said = std::move(reading.said);
-    if (of.tenant && makes_session(of.of->id))
-      ++of.tenant->sessions_made;
     if (of.tenant && stores_events(of.of->id))
       of.tenant->bytes_written += static_cast<std::int64_t>(of.request.body.size());
     auto reply = co_await handler_of(of.of->id)(of);
@@ -278,14 +275,18 @@ asio::awaitable<http_reply> edge::run(call& of) {
   co_return make_problem({error_code::internal, fault}, of.request.id);
 }
 
-void edge::audit(const call& by, std::string action, std::string target_kind, std::string target) {
+write_audit edge::note_of(const call& by, std::string action, std::string target_kind, std::string target) const {
   write_audit note;
   note.entry.tenant = by.who.tenant;
   note.entry.by = actor_of(by);
   note.entry.action = std::move(action);
   note.entry.target_kind = std::move(target_kind);
   note.entry.target = std::move(target);
-  asks_.tell(handles_.tenants, std::move(note));
+  return note;
+}
+
+void edge::audit(const call& by, std::string action, std::string target_kind, std::string target) {
+  asks_.tell(handles_.tenants, note_of(by, std::move(action), std::move(target_kind), std::move(target)));
 }
 
 } // namespace colloquy::gateway

@@ -71,6 +71,8 @@ public:
   /// As the settings and the tenant's quota say.
   size_limits limits_of(const call& of) const;
 
+  /// An entry of the audit log.
+  write_audit note_of(const call& by, std::string action, std::string target_kind, std::string target) const;
   /// In the audit log; not waited for.
   void audit(const call& by, std::string action, std::string target_kind, std::string target);
   audit_actor actor_of(const call& by) const { return {by.who.name, by.request.id}; }

@@ -58,11 +58,7 @@ std::string delta_text(const delta_arrived& news) {
   to.open_object().member("turn_id", news.turn.to_string()).member("text", *news.text);
   if (news.is_text_so_far)
     to.member("is_text_so_far", true).member("is_cut", news.is_cut);
-  const auto& data = *news.data;
-  const auto open = data.find('{'), close = data.rfind('}');
-  if (open != std::string::npos && close > open)
-    to.members_of(std::string_view(data).substr(open + 1, close - open - 1));
-  to.close_object();
+  to.members_of(*news.data).close_object();
   std::string out = "event: delta\n";
   append_data(out, json);
   return out;

@@ -139,12 +139,7 @@ std::string nameless(const std::string& user) {
 
 /// An export and an erasure are in the audit log before anything is given away or gone.
 asio::awaitable<std::optional<error>> audit_first(call& of, const char* action, const char* kind, std::string target) {
-  write_audit note;
-  note.entry.tenant = of.who.tenant;
-  note.entry.by = of.at.actor_of(of);
-  note.entry.action = action;
-  note.entry.target_kind = kind;
-  note.entry.target = std::move(target);
+  auto note = of.at.note_of(of, action, kind, std::move(target));
   note.wait = true;
   auto written = co_await of.at.ask(of.at.handles().tenants, std::move(note));
   co_return written ? std::nullopt : std::optional(written.failure());

@@ -129,6 +129,7 @@ asio::awaitable<http_reply> handle_import_sessions(call& of) {
   auto made = co_await work.run();
   if (!made)
     co_return make_problem(made.failure(), of.request.id);
+  of.tenant->sessions_made += static_cast<std::int64_t>(made->size());
   for (const auto& id : *made)
     of.at.audit(of, "session.import", "session", id.to_string());
   co_return json_reply(201, *made, [&](json_writer& to, const std::vector<session_id>& ids) {

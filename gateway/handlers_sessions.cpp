@@ -8,6 +8,12 @@ namespace {
 
 namespace asio = boost::asio;
 
+/// Until what the database has is read again.
+void note_made(call& of, const session_record& session) {
+  ++of.tenant->sessions_made;
+  of.at.audit(of, "session.create", "session", session.key.id.to_string());
+}
+
 http_reply session_reply(const call& of, unsigned status, const result<session_record>& answer) {
   if (!answer)
     return make_problem(answer.failure(), of.request.id);
@@ -71,7 +77,7 @@ asio::awaitable<http_reply> handle_create_session(call& of) {
   wanted.repeat = of.repeat();
   auto answer = co_await of.at.ask(std::move(wanted));
   if (answer)
-    of.at.audit(of, "session.create", "session", answer->key.id.to_string());
+    note_made(of, *answer);
   co_return session_reply(of, 201, answer);
 }
 
@@ -88,7 +94,7 @@ asio::awaitable<http_reply> handle_open_session(call& of) {
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   if (answer->was_made)
-    of.at.audit(of, "session.create", "session", answer->session.key.id.to_string());
+    note_made(of, answer->session);
   co_return session_reply(of, answer->was_made ? 201 : 200, answer->session);
 }
 
@@ -127,10 +133,7 @@ asio::awaitable<http_reply> handle_delete_session(call& of) {
   of.at.audit(of, "session.erase", "session", of.session().id.to_string());
   if (goes_on)
     co_return make_problem(answer.failure(), of.request.id);
-  http_reply reply;
-  reply.status = 204;
-  reply.content_type = "";
-  co_return reply;
+  co_return no_content();
 }
 
 asio::awaitable<http_reply> handle_list_sessions(call& of) {
@@ -156,8 +159,10 @@ asio::awaitable<http_reply> handle_list_sessions(call& of) {
 asio::awaitable<http_reply> handle_fork_session(call& of) {
   fork_session wanted{of.session(), of.said.body.integer_or("at_offset", 0), of.who.as_user, of.repeat()};
   auto answer = co_await of.at.ask(std::move(wanted));
-  if (answer)
+  if (answer) {
+    ++of.tenant->sessions_made;
     of.at.audit(of, "session.fork", "session", answer->key.id.to_string());
+  }
   co_return session_reply(of, 201, answer);
 }
 
@@ -175,10 +180,7 @@ asio::awaitable<http_reply> handle_remove_participant(call& of) {
   auto answer = co_await change_participant(of, std::nullopt);
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
-  http_reply reply;
-  reply.status = 204;
-  reply.content_type = "";
-  co_return reply;
+  co_return no_content();
 }
 
 asio::awaitable<http_reply> handle_get_analytics(call& of) {

@@ -181,10 +181,7 @@ asio::awaitable<http_reply> handle_revoke_key(call& of) {
   of.at.streams().close_of_key(key_of(of), key_is_over);
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
-  http_reply reply;
-  reply.status = 204;
-  reply.content_type = "";
-  co_return reply;
+  co_return no_content();
 }
 
 asio::awaitable<http_reply> handle_list_audit(call& of) {

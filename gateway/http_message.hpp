@@ -58,4 +58,12 @@ struct http_reply {
   std::string code{}; ///< of a problem, for the access log
 };
 
+/// 204.
+inline http_reply no_content() {
+  http_reply reply;
+  reply.status = 204;
+  reply.content_type = "";
+  return reply;
+}
+
 } // namespace colloquy::gateway

@@ -58,7 +58,11 @@ json_writer& json_writer::value(double number) {
   return raw(std::string_view(text.data(), static_cast<std::size_t>(written.ptr - text.data())));
 }
 
-json_writer& json_writer::members_of(std::string_view inside) {
+json_writer& json_writer::members_of(std::string_view object) {
+  const auto open = object.find('{'), close = object.rfind('}');
+  if (open == std::string_view::npos || close == std::string_view::npos || close <= open)
+    return *this;
+  const auto inside = object.substr(open + 1, close - open - 1);
   if (inside.find_first_not_of(" \t\r\n") != std::string_view::npos)
     raw(inside);
   return *this;

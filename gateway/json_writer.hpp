@@ -74,8 +74,8 @@ public:
     return text.empty() ? key(name).null() : key(name).value(text);
   }
   json_writer& raw_member(std::string_view name, std::string_view json) { return key(name).raw(json); }
-  /// Members that were cut out of another object, without its brackets; may be none.
-  json_writer& members_of(std::string_view inside);
+  /// The members of an object that is there already, as they stand; it may have none.
+  json_writer& members_of(std::string_view object);
 
 private:
   void begin_value() {

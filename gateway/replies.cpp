@@ -8,14 +8,6 @@ void id_or_null(json_writer& to, std::string_view name, const uuid_id<Tag>& id) 
   to.member_or_null(name, id.is_nil() ? std::string() : id.to_string());
 }
 
-/// What is between the outermost braces.
-std::string_view inside_of(std::string_view object) {
-  const auto open = object.find('{'), close = object.rfind('}');
-  if (open == std::string_view::npos || close <= open)
-    return {};
-  return object.substr(open + 1, close - open - 1);
-}
-
 double in_seconds(std::chrono::microseconds time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -174,7 +166,7 @@ void write(json_writer& to, const erased& gone) {
 void write_message(json_writer& to, const event& message) {
   to.open_object().member("offset", message.offset).member("created_at", message.created_at);
   id_or_null(to, "turn_id", message.turn);
-  to.member_or_null("author", message.author).members_of(inside_of(message.data)).close_object();
+  to.member_or_null("author", message.author).members_of(message.data).close_object();
 }
 
 void write_event(json_writer& to, const event& of) {

@@ -125,9 +125,7 @@ void add_cors(http_reply& reply, const std::optional<std::string>& cors_origins,
 }
 
 http_reply options_reply(std::string_view allowed_methods) {
-  http_reply reply;
-  reply.status = 204;
-  reply.content_type = "";
+  auto reply = no_content();
   reply.headers.emplace_back("Allow", std::string(allowed_methods));
   return reply;
 }

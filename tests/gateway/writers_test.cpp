@@ -63,8 +63,8 @@ TEST_CASE("what the writer writes is JSON that reads back the same") {
   to.member("truth", true).member("maybe", std::optional<int>()).member_or_null("empty", "").key("list").open_array();
   to.value(1).value("two").open_object().close_object().null().close_array();
   to.raw_member("raw", "{\"a\": 1}")
-      .members_of(" \"x\":1, \"y\":2 ")
-      .members_of(" ")
+      .members_of("{ \"x\":1, \"y\":2 }")
+      .members_of("{ }")
       .member("last", 0.5)
       .close_object();
   REQUIRE(check_json(text));
