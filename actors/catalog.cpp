@@ -1,6 +1,7 @@
 #include "actors/catalog.hpp"
 
 #include "actors/session_checks.hpp"
+#include "actors/session_labels.hpp"
 #include "db/analytics_queries.hpp"
 #include "db/session_queries.hpp"
 
@@ -15,6 +16,11 @@ using namespace std::chrono_literals;
 constexpr std::size_t under_way_max = 1000;
 constexpr int finds_max = 3; // whoever made it may have erased it again meanwhile
 constexpr auto range_max = std::chrono::days{366};
+
+/// Not inlined: in what std::function calls, GCC 12 takes the value for an error that nobody has set.
+[[gnu::noinline]] bool has_failed(const result<session_record>& answer, error_code as) {
+  return !answer && answer.failure().code == as;
+}
 
 const db::db_failure ended{db::failure_kind::wait, "", "the catalog ended; ask again"};
 const error busy{error_code::overloaded, "too many requests of this kind are under way", 100ms};
@@ -127,7 +133,7 @@ void catalog::look_up(promise_of<create_session> answer, std::shared_ptr<const c
                  ask_directory(make_session{*wanted},
                                [this, answer, wanted, is_last_try](result<session_record> made) mutable {
                                  // The key may have been what was taken: by a twin of this request that was faster.
-                                 if (!made && made.failure().code == error_code::conflict && !is_last_try)
+                                 if (has_failed(made, error_code::conflict) && !is_last_try)
                                    return look_up(std::move(answer), wanted, true);
                                  reply(answer, std::move(made));
                                });
@@ -167,7 +173,7 @@ void catalog::make(promise_of<open_session> answer, std::shared_ptr<const open_s
                 [this, answer, request, tries_left](result<session_record> made) mutable {
                   if (made)
                     return reply(answer, result<opened_session>(opened_session{std::move(made).value(), true}));
-                  if (made.failure().code == error_code::conflict && tries_left > 1)
+                  if (has_failed(made, error_code::conflict) && tries_left > 1)
                     return find(std::move(answer), request, tries_left - 1);
                   reply(answer, result<opened_session>(made.failure()));
                 });
@@ -180,7 +186,7 @@ void catalog::give(promise_of<open_session> answer, session_id id, std::shared_p
                   if (found)
                     return reply(answer, result<opened_session>(opened_session{std::move(found).value(), false}));
                   // It was just erased, and its name is free behind that; or it is another user's, and stays taken.
-                  if (found.failure().code == error_code::not_found)
+                  if (has_failed(found, error_code::not_found))
                     return make(std::move(answer), request, tries_left);
                   reply(answer, result<opened_session>(found.failure()));
                 });
@@ -194,6 +200,10 @@ promise_of<list_sessions> catalog::list(list_sessions& request) {
     reply(answer, result<session_page>(
                       error{error_code::invalid_request, "limit is " + std::to_string(request.limit) + "; 1 to " +
                                                              std::to_string(limits::page_events_max) + " is allowed"}));
+    return answer;
+  }
+  if (auto problem = check_labels(request.labels)) {
+    reply(answer, result<session_page>(*problem));
     return answer;
   }
   const auto now = options_.now();

@@ -53,6 +53,7 @@ directory::behavior_type directory::make_behavior() {
           [this](get_analytics& request) { return delegate(catalog_, std::move(request)); },
           [this](append_events& request) { return route(request); },
           [this](read_events& request) { return route(request); },
+          [this](delete_events& request) { return route(request); },
           [this](read_history& request) { return route(request); },
           [this](start_turn& request) { return route(request); },
           [this](renew_turn& request) { return route(request); },

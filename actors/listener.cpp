@@ -148,7 +148,7 @@ void listener::on_notified(const backend_notified& got) {
   if (found == channels_.end())
     return;
   for (const auto& subscriber : found->second.subscribers)
-    send(subscriber, channel_notified{got.what.channel, got.what.payload});
+    send(subscriber, channel_notified{got.what.channel, got.what.payload, got.what.sender_pid});
 }
 
 // --- the backend -----------------------------------------------------------------------------------------------------

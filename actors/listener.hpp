@@ -17,6 +17,7 @@
 // Death: its lease ends with it; subscribers see it by monitoring.
 #pragma once
 
+#include "actors/listener_interface.hpp"
 #include "actors/pool_interface.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
@@ -30,42 +31,14 @@
 
 namespace colloquy::actors {
 
-struct channel_notified {
-  std::string channel;
-  std::string payload;
-};
-struct channel_gap {
-  std::string channel;
-};
-using channel_subscriber = caf::typed_actor<caf::reacts_to<channel_notified>, caf::reacts_to<channel_gap>>;
-
-struct listen_to {
-  std::string channel; ///< 1 to 63 of a-z, A-Z, 0-9 and _, exactly as NOTIFY names it
-  channel_subscriber subscriber;
-};
-struct stop_listening {
-  std::string channel;
-  channel_subscriber subscriber;
-};
-struct listening {
-  std::size_t subscribers = 0; ///< of this channel
-};
-
 struct listener_tick {};
 
 } // namespace colloquy::actors
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::channel_notified)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::channel_gap)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::listen_to)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::stop_listening)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::actors::listening>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::actors::listener_tick)
 
 namespace colloquy::actors {
 
-using listener_actor = caf::typed_actor<caf::replies_to<listen_to>::with<result<listening>>, //
-                                        caf::reacts_to<stop_listening>>;
 using listener_internal = listener_actor::extend<caf::reacts_to<backend_notified>, caf::reacts_to<lease_recalled>,
                                                  caf::reacts_to<lease_lost>, caf::reacts_to<listener_tick>>;
 

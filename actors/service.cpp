@@ -1,9 +1,15 @@
 #include "actors/service.hpp"
 
+#include "actors/agents.hpp"
+#include "actors/database_sessions.hpp"
 #include "actors/directory.hpp"
+#include "actors/documents_keeper.hpp"
+#include "actors/framework_stores_keeper.hpp"
 #include "actors/journal.hpp"
 #include "actors/journal_replay.hpp"
+#include "actors/listener.hpp"
 #include "actors/log_line.hpp"
+#include "actors/service_settings.hpp"
 #include "actors/supervisor.hpp"
 #include "actors/tenants_keeper.hpp"
 #include "db/configured_endpoint.hpp"
@@ -18,7 +24,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 namespace colloquy::actors {
@@ -26,90 +31,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The server ends a statement at its own timeout; the connection waits this much longer before it cancels it, for which
-// there is as much time again.
-constexpr auto beyond_statement_timeout = 5s;
-
 // For the goodbyes of a service whose time to stop is over.
 constexpr std::chrono::milliseconds last_words{100};
-
-// From so many writes on a batch costs the server about as much before its commit as the commit does, so that another
-// one beside it gains something; and of a slow disk's commit no more than this is waited (docs/decisions/0012).
-constexpr std::size_t side_by_side_writes_min = 128;
-constexpr auto gathering_max = 2ms;
-
-// What an idle session costs: its actor, what it knows, its entry in the directory. Measured in bench/RESULTS.md.
-constexpr std::size_t session_resident_bytes = 2048;
-
-std::shared_ptr<const connection_options> make_connection_options(const config::settings& settings,
-                                                                  db::endpoint_options endpoint_options,
-                                                                  const db::endpoint& endpoint) {
-  auto options = std::make_shared<connection_options>();
-  options->target =
-      db::service_target(endpoint.conninfo, settings.schema, settings.application_name + " pool",
-                         {settings.statement_timeout, settings.idle_in_transaction_timeout, settings.lock_timeout});
-  options->target.statements_max = settings.statement_cache_max;
-  options->endpoint = std::move(endpoint_options);
-  options->has_host_names = db::has_host_names(endpoint.conninfo);
-  options->connect_timeout = settings.connect_timeout;
-  options->unit_timeout = settings.statement_timeout + beyond_statement_timeout;
-  options->cancel_grace = beyond_statement_timeout;
-  options->leak_after = settings.lease_leak_after;
-  options->slow_after = settings.slow_statement_after;
-  options->reactor = std::make_shared<io_reactor>();
-  return options;
-}
-
-pool_options make_pool_options(const config::settings& settings) {
-  pool_options pool;
-  pool.connections_min = settings.pool_min;
-  pool.connections_max = settings.pool_max;
-  pool.acquire_timeout = settings.acquire_timeout;
-  pool.idle_timeout = settings.pool_idle_timeout;
-  pool.max_lifetime = settings.pool_max_lifetime;
-  pool.health_check_interval = settings.health_check_interval;
-  pool.report_interval = settings.report_interval;
-  pool.lease_idle_timeout = settings.lease_idle_timeout;
-  pool.waiters_max = settings.pool_waiters_max;
-  pool.tenant_waiters_max = settings.tenant_waiters_max;
-  pool.tenant_backends_max = settings.tenant_backends_max;
-  pool.pipeline_depth = settings.pipeline_depth;
-  pool.reconnect = {settings.reconnect_delay_first, settings.reconnect_delay_max,
-                    static_cast<unsigned>(settings.reconnect_jitter_percent)};
-  pool.logs_reports = settings.monitoring;
-  pool.application_name = settings.application_name;
-  pool.seed = std::random_device{}();
-  return pool;
-}
-
-directory_options make_directory_options(const config::settings& settings, std::shared_ptr<byte_budget> budget,
-                                         journal_actor journal, std::shared_ptr<tenant_meter> meter) {
-  directory_options options;
-  options.budget = std::move(budget);
-  options.journal = std::move(journal);
-  options.session_undurable_bytes_max = settings.session_undurable_bytes_max;
-  options.tenant_undurable_bytes_max = settings.tenant_undurable_bytes_max;
-  options.sessions_resident_max =
-      std::min(settings.sessions_resident_max, settings.resident_bytes_max / session_resident_bytes);
-  options.tail_bytes_max = settings.tail_cache_bytes_max;
-  options.turns_queued_max = settings.turns_queued_max;
-  options.sliding_expiry = settings.sliding_expiry;
-  options.session_idle_timeout = settings.session_idle_timeout;
-  options.request_timeout = settings.request_timeout;
-  options.writing.side_by_side_writes_min = side_by_side_writes_min;
-  options.writing.gathering_max = gathering_max;
-  options.writing.batch_events_max = settings.batch_events_max;
-  options.writing.batch_bytes_max = settings.batch_bytes_max;
-  options.writing.batches_in_flight_max = settings.batches_in_flight_max;
-  options.writing.batch_timeout = settings.statement_timeout + 2 * beyond_statement_timeout;
-  options.writing.meter = std::move(meter);
-  options.writing.barrier_timeout = settings.request_timeout;
-  options.writing.lease_timeout = settings.acquire_timeout + 5s; // the pool answers within acquire_timeout
-  options.sweeping.sweep_interval = settings.sweep_interval;
-  options.sweeping.expired_retention = settings.expired_retention;
-  options.sweeping.request_timeout = settings.request_timeout;
-  return options;
-}
 
 result<journal_actor> open_journal(caf::actor_system& system, const config::settings& settings) {
   if (!settings.journal_path)
@@ -133,22 +56,45 @@ struct service::implementation {
   journal_actor journal;
   tenants_service tenants_keeper;
   tenants_actor tenants;
+  documents_actor documents;
+  framework_stores_actor framework_stores;
+  customers_actor customers;
+  context_variables_actor context_variables;
+  agents_service agents_keeper;
+  agents_actor agents;
+  database_sessions_actor database_sessions;
 
+  void start_agents(const config::settings& settings, const agent_bounds& bounds);
+  void stop_agents(std::chrono::milliseconds limit);
+  void start_documents(const config::settings& settings, const std::shared_ptr<tenant_meter>& meter);
+  void end_documents();
   void start_tenants(std::chrono::milliseconds request_timeout, std::shared_ptr<tenant_meter> meter);
   result<void> drain(std::chrono::milliseconds limit);
   result<void> flush_tenants(std::chrono::milliseconds limit);
   result<shards_owned> await_ownership(std::chrono::milliseconds limit);
   result<void> replay(const shards_owned& owned, std::chrono::milliseconds request_timeout);
 
+  template <class Handle>
+  void end_of(const Handle& handle) {
+    if (!handle)
+      return;
+    caf::scoped_actor self{system};
+    self->send_exit(handle, caf::exit_reason::user_shutdown);
+    self->wait_for(handle);
+  }
+
   void end() {
-    for (auto handle : {caf::actor_cast<caf::actor>(directory), caf::actor_cast<caf::actor>(tenants),
-                        caf::actor_cast<caf::actor>(listener), caf::actor_cast<caf::actor>(journal),
-                        caf::actor_cast<caf::actor>(pool)})
-      if (handle) {
-        caf::scoped_actor self{system};
-        self->send_exit(handle, caf::exit_reason::user_shutdown);
-        self->wait_for(handle);
-      }
+    end_of(agents);
+    end_of(database_sessions);
+    database_sessions = nullptr;
+    end_of(directory);
+    end_documents();
+    end_of(tenants);
+    end_of(listener);
+    end_of(journal);
+    end_of(pool);
+    agents = nullptr;
+    agents_keeper = nullptr;
     directory = nullptr;
     tenants = nullptr;
     tenants_keeper = nullptr;
@@ -181,6 +127,26 @@ const tenants_actor& service::tenants() const noexcept {
   return implementation_->tenants;
 }
 
+const documents_actor& service::documents() const noexcept {
+  return implementation_->documents;
+}
+
+const customers_actor& service::customers() const noexcept {
+  return implementation_->customers;
+}
+
+const context_variables_actor& service::context_variables() const noexcept {
+  return implementation_->context_variables;
+}
+
+const agents_actor& service::agents() const noexcept {
+  return implementation_->agents;
+}
+
+const database_sessions_actor& service::database_sessions() const noexcept {
+  return implementation_->database_sessions;
+}
+
 const std::shared_ptr<byte_budget>& service::budget() const noexcept {
   return implementation_->budget;
 }
@@ -198,7 +164,8 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     return endpoint.failure();
   for (const auto& warning : endpoint->warnings)
     spdlog::warn("{}", warning);
-  auto parts = std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}, {}, {}});
+  auto parts =
+      std::make_unique<implementation>(implementation{system, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}});
   parts->budget = std::make_shared<byte_budget>(settings.undurable_bytes_max);
   parts->pool = caf::actor_cast<pool_control_actor>(system.spawn<supervisor>(
       make_pool_options(settings), make_connection_options(settings, std::move(endpoint_options), *endpoint)));
@@ -230,10 +197,14 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
   }
   parts->listener = caf::actor_cast<listener_actor>(
       system.spawn<actors::listener>(caf::actor_cast<supervisor_actor>(parts->pool), listener_options{}));
-  const auto meter = std::make_shared<tenant_meter>(); // the writer counts, the tenants actor writes it down
+  const auto meter = std::make_shared<tenant_meter>(); // others count, the tenants actor writes it down
   parts->directory = caf::actor_cast<directory_actor>(
       system.spawn<actors::directory>(caf::actor_cast<supervisor_actor>(parts->pool),
                                       make_directory_options(settings, parts->budget, parts->journal, meter)));
+  parts->start_documents(settings, meter);
+  parts->database_sessions = caf::actor_cast<database_sessions_actor>(
+      system.spawn<actors::database_sessions>(caf::actor_cast<supervisor_actor>(parts->pool), parts->listener,
+                                              make_database_sessions_options(settings, options.owner_conninfo)));
   parts->start_tenants(settings.request_timeout, meter);
   auto owned = parts->await_ownership(settings.request_timeout);
   auto begun = owned ? parts->replay(*owned, settings.request_timeout) : result<void>(owned.failure());
@@ -241,6 +212,7 @@ result<std::unique_ptr<service>> service::start(caf::actor_system& system, servi
     parts->end();
     return begun.failure();
   }
+  parts->start_agents(settings, options.agents);
   return std::unique_ptr<service>(new service(std::move(parts)));
 }
 
@@ -253,6 +225,7 @@ result<void> service::stop(std::chrono::milliseconds limit) {
     return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()),
                     last_words);
   };
+  parts.stop_agents(limit / 2);
   caf::scoped_actor self{parts.system};
   self->request(caf::actor_cast<caf::actor>(parts.directory), limit, close_directory{})
       .receive([](const result<directory_closed>&) {}, [](const caf::error&) {}); // it is closed all the same
@@ -265,6 +238,9 @@ result<void> service::stop(std::chrono::milliseconds limit) {
   self->send_exit(parts.directory, caf::exit_reason::user_shutdown);
   self->wait_for(parts.directory);
   parts.directory = nullptr;
+  parts.end_of(parts.database_sessions);
+  parts.database_sessions = nullptr;
+  parts.end_documents();
   if (auto written = parts.flush_tenants(left()); !written && outcome)
     outcome = std::move(written);
   self->send_exit(parts.listener, caf::exit_reason::user_shutdown);
@@ -272,6 +248,31 @@ result<void> service::stop(std::chrono::milliseconds limit) {
       .receive([](const result<pool_status>&) {}, [](const caf::error&) {});
   parts.end();
   return outcome;
+}
+
+void service::implementation::start_agents(const config::settings& settings, const agent_bounds& bounds) {
+  agents_options options;
+  static_cast<agent_bounds&>(options) = bounds;
+  options.request_timeout = settings.request_timeout;
+  options.budget = budget;
+  agents_keeper = caf::actor_cast<agents_service>(system.spawn<actors::agents>(directory, std::move(options)));
+  agents = caf::actor_cast<agents_actor>(agents_keeper);
+}
+
+/// While the directory still takes what they have to say.
+void service::implementation::stop_agents(std::chrono::milliseconds limit) {
+  caf::scoped_actor self{system};
+  self->request(agents_keeper, limit + 2s, actors::stop_agents{limit})
+      .receive(
+          [](const result<agents_stopped>& stopped) {
+            if (stopped && stopped->cut > 0)
+              spdlog::warn("{} turns of agents were not finished", stopped->cut);
+          },
+          [](const caf::error&) {});
+  self->send_exit(agents_keeper, caf::exit_reason::user_shutdown);
+  self->wait_for(agents_keeper);
+  agents = nullptr;
+  agents_keeper = nullptr;
 }
 
 /// Everything accepted becomes durable; or it is told, by session, what did not.
@@ -303,6 +304,24 @@ result<void> service::implementation::drain(std::chrono::milliseconds limit) {
           },
           [](const caf::error&) {});
   return outcome;
+}
+
+void service::implementation::start_documents(const config::settings& settings,
+                                              const std::shared_ptr<tenant_meter>& meter) {
+  const auto supervisor = caf::actor_cast<supervisor_actor>(pool);
+  documents = spawn_documents(system, supervisor, settings, meter);
+  framework_stores = spawn_framework_stores(system, supervisor, settings, meter);
+  customers = caf::actor_cast<customers_actor>(framework_stores);
+  context_variables = caf::actor_cast<context_variables_actor>(framework_stores);
+}
+
+void service::implementation::end_documents() {
+  end_of(documents);
+  end_of(framework_stores);
+  documents = nullptr;
+  framework_stores = nullptr;
+  customers = nullptr;
+  context_variables = nullptr;
 }
 
 void service::implementation::start_tenants(std::chrono::milliseconds request_timeout,

@@ -7,6 +7,7 @@
 //   get_session, update_session, set_participant, list_participants, fork_session, erase_session
 //   append_events  -> appended         when accepted (with a journal: when that has it), or when durable
 //                                      an import only while no turn runs; its turns have ended already
+//   delete_events  -> events_deleted   answered when durable; hidden at once
 //   read_events, read_history, list_turns, subscribe_events, events_taken, unsubscribe_events
 //   start_turn     -> granted_turn     when it is the asker's turn;  renew_turn, end_turn, post_delta
 //                                      beyond what its tenant may have running it is refused when its turn comes
@@ -123,7 +124,8 @@ private:
   std::uint64_t send_draft(draft&& finished);
   void send_write(db::session_write_ptr write);
   void extend_life();
-  void when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late);
+  void when_durable(std::uint64_t number, std::function<void(const error*)> then,
+                    std::variant<error, appended> when_late);
   void when_accepted(std::uint64_t number, std::function<void(const error*)> then);
   void when_accepted_again(std::function<void(const error*)> then);
   void on_written(std::uint64_t through);
@@ -192,10 +194,11 @@ private:
   void serve(promise_of<get_session>& answer, get_session& request, const caf::actor_addr&);
   void serve(promise_of<read_history>& answer, read_history& request, const caf::actor_addr&);
   void serve(promise_of<read_events>& answer, read_events& request, const caf::actor_addr&);
+  bool is_rolled_back(const event& entry) const;
   struct history_reading; // a history that is being put together, page by page
   bool hides_undurably() const;
   void read_newest(std::shared_ptr<history_reading> reading);
-  void on_first(std::shared_ptr<history_reading> reading, event_offset from, std::size_t hidden,
+  void on_first(std::shared_ptr<history_reading> reading, event_offset from, std::uint64_t hidings,
                 const db::unit_outcome& outcome);
   std::optional<event> first_of(const event_blocks& blocks) const;
   void choose(std::shared_ptr<history_reading> reading, std::optional<event> first);
@@ -216,17 +219,28 @@ private:
   void ask_database(db::unit query, const char* purpose, std::function<void(const db::unit_outcome&)> then);
   db::log_source source() const;
   void read_or_wait(waiting_reader reader);
-  struct kinds_reading;
-  void read_kinds(std::shared_ptr<kinds_reading> reading);
   void answer_readers();
   void refuse_readers(const error& why);
+
+  // session_filtered_reads.cpp: events of some kind or other, or deleted ones too
+  struct filtered_reading;
+  void read_filtered(std::shared_ptr<filtered_reading> reading);
+
+  // session_deletions.cpp: what is not shown any more
+  void serve(promise_of<delete_events>& answer, delete_events& request, const caf::actor_addr&);
+  result<std::vector<event_range>> what_to_delete(const delete_events& request) const;
+  void delete_ranges(const std::vector<event_range>& ranges);
+  bool is_deleted(event_offset offset) const;
+  void forget_durable_deletions();
+  void tell_deleted(const std::vector<event_range>& ranges);
 
   // session_subscriptions.cpp: who listens
   void serve(promise_of<subscribe_events>& answer, subscribe_events& request, const caf::actor_addr&);
   void feed(const event_blocks& durable);
   db::event_block without_hidden(const db::event_block& block) const;
   void feed_from_log(subscription& to);
-  bool send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through);
+  bool send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through,
+                   const std::optional<event_range>& deleted = std::nullopt);
   void end_listening(subscription_id id, const error& why);
   void forget_listener(subscription_id id);
   void forget_listeners_of(const caf::actor_addr& who);
@@ -248,6 +262,7 @@ private:
   std::uint64_t write_again(const db::session_write& write);
   void take_over_state(const db::session_write& write);
   void hide(turn_id turn);
+  void forget_what_was_shown();
   void change_participant(const db::participant_change& change);
   void answer_when_durable(replaying_session of, replayed outcome, rewritten again);
   void erase_again();

@@ -2,6 +2,7 @@
 #include "actors/session_draft.hpp"
 
 #include "actors/session_checks.hpp"
+#include "actors/session_labels.hpp"
 #include "actors/session_status.hpp"
 #include "actors/session_turns.hpp"
 
@@ -23,13 +24,15 @@ const error not_in_time{error_code::deadline_exceeded,
 void session::serve(promise_of<update_session>& answer, update_session& request, const caf::actor_addr&) {
   const auto refuse = [&](error why) { reply(answer, result<session_record>(std::move(why))); };
   auto& record = known_->record;
-  if (auto problem = check_update(request))
+  if (auto problem = check_update(request, record))
     return refuse(*problem);
   if (request.expected_version && *request.expected_version != record.version)
     return refuse({error_code::precondition_failed, "the session is at version " + std::to_string(record.version) +
                                                         ", not " + std::to_string(*request.expected_version)});
+  auto labels = labels_after(request, record);
+  auto consumption = consumption_after(request, record);
   const auto bytes = status_event_bytes + (request.metadata ? request.metadata->size() : 0) +
-                     (request.title ? request.title->size() : 0);
+                     (request.title ? request.title->size() : 0) + label_bytes(labels, consumption);
   auto reservation = reserve(bytes);
   if (!reservation)
     return refuse(reservation.failure());
@@ -41,6 +44,9 @@ void session::serve(promise_of<update_session>& answer, update_session& request,
     record.title = request.title->empty() ? std::nullopt : std::move(request.title);
   if (request.metadata)
     record.metadata = std::move(*request.metadata);
+  record.labels = std::move(labels);
+  record.mode = request.mode.value_or(record.mode);
+  record.consumption_offsets = std::move(consumption);
   if (request.expires_in) {
     record.expires_in = *request.expires_in;
     record.expires_at =
@@ -206,7 +212,7 @@ void session::fork(promise_of<fork_session> answer, fork_session request, bool i
   if (turn_runs() && at >= known_->last_turn->first_offset)
     return refuse({error_code::turn_in_progress, "offset " + std::to_string(at) + " lies in or behind turn " +
                                                      std::to_string(known_->last_turn->number) + ", which is running"});
-  if (at > known_->record.durable_offset)
+  if (at > known_->record.durable_offset || hides_undurably()) // the fork begins with what the database has of it
     return when_durable(
         last_number_,
         [this, answer, request, is_last_try](const error* problem) mutable {
@@ -215,7 +221,8 @@ void session::fork(promise_of<fork_session> answer, fork_session request, bool i
           else
             fork(std::move(answer), std::move(request), is_last_try);
         },
-        {error_code::deadline_exceeded, "what the fork is to share was not durable within the time allowed", 1000ms});
+        error{error_code::deadline_exceeded, "what the fork is to share was not durable within the time allowed",
+              1000ms});
   ++doing().others_under_way;
   ask_database(db::find_fork_point(source(), at), "find_fork_point",
                [this, answer, request, is_last_try](const db::unit_outcome& outcome) mutable {
@@ -237,6 +244,8 @@ void session::fork_from(const db::log_parent& parent, promise_of<fork_session> a
   wanted.wanted.status = session_status::active;
   wanted.wanted.turn_count = wanted.wanted.total_tokens = 0;
   wanted.wanted.version = 1;
+  wanted.wanted.consumption_offsets.clear(); // nobody has read it
+  wanted.has_deleted = known_->has_deleted;
   wanted.parent = parent;
   if (request.repeat) {
     wanted.key = new_key("fork", *request.repeat);
@@ -321,7 +330,7 @@ void session::serve(promise_of<erase_session>& answer, erase_session&, const caf
         if (problem && !std::exchange(*is_answered, true))
           reply(answer, result<erased>(*problem));
       },
-      {error_code::deadline_exceeded, "the erasure was not durable within the time allowed; it goes on", 1000ms});
+      error{error_code::deadline_exceeded, "the erasure was not durable within the time allowed; it goes on", 1000ms});
   // Whoever has been told that it takes longer: it goes on.
   doing_->durable_waiters.push_back({number,
                                      [this, answer, is_answered](const error* problem) mutable {

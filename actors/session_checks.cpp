@@ -1,5 +1,6 @@
 #include "actors/session_checks.hpp"
 
+#include "actors/session_labels.hpp"
 #include "messages/content.hpp"
 #include "messages/text_checks.hpp"
 
@@ -102,7 +103,8 @@ std::optional<error> check_creation(const create_session& request) {
     if (problem)
       return problem;
   for (auto problem :
-       {check_title(request.title), check_metadata(request.metadata), check_expires_in(request.expires_in)})
+       {check_title(request.title), check_metadata(request.metadata), check_expires_in(request.expires_in),
+        check_labels(as_set(request.labels)), check_consumption(request.consumption_offsets)})
     if (problem)
       return problem;
   return std::nullopt;
@@ -181,9 +183,11 @@ std::optional<error> check_delta(const post_delta& request) {
   return std::nullopt;
 }
 
-std::optional<error> check_update(const update_session& request) {
-  if (auto problem = check_title(request.title))
-    return problem;
+std::optional<error> check_update(const update_session& request, const session_record& record) {
+  for (auto problem : {check_title(request.title), check_labels(labels_after(request, record)),
+                       check_consumption(consumption_after(request, record))})
+    if (problem)
+      return problem;
   if (request.metadata)
     if (auto problem = check_metadata(*request.metadata))
       return problem;
@@ -221,7 +225,7 @@ std::string scope_of(std::string_view kind, const idempotency& repeat) {
 std::size_t creation_bytes(const create_session& request) noexcept {
   const auto size = [](const std::optional<std::string>& text) { return text ? text->size() : 0; };
   return limits::event_overhead_bytes + request.user_id.size() + size(request.agent_id) + size(request.external_id) +
-         size(request.title) + request.metadata.size();
+         size(request.title) + request.metadata.size() + label_bytes(request.labels, request.consumption_offsets);
 }
 
 } // namespace colloquy::actors

@@ -36,7 +36,7 @@ std::optional<error> check_trace_id(std::string_view trace_id);
 std::optional<error> check_token_budget(const std::optional<std::int64_t>& budget);
 std::optional<error> check_reason(const std::string& reason);
 std::optional<error> check_delta(const post_delta& request);
-std::optional<error> check_update(const update_session& request);
+std::optional<error> check_update(const update_session& request, const session_record& record);
 /// Valid UTF-8 without NUL, 1 to limits::name_chars_max characters.
 bool is_storable_name(std::string_view name);
 /// The key is such a name; fingerprint and scope are valid UTF-8 without NUL, at most limits::fingerprint_bytes_max and

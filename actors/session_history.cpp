@@ -15,11 +15,11 @@ constexpr std::size_t page_max = 500;
 
 } // namespace
 
-/// A rolled-back turn of which the database has not heard.
+/// A rolled-back turn, or a deletion, of which the database has not heard.
 bool session::hides_undurably() const {
-  const auto is_rolled_back = [](const db::turn_row& turn) { return turn.status == turn_status::rolled_back; };
+  const auto has_ended_so = [](const db::turn_row& turn) { return turn.status == turn_status::rolled_back; };
   return doing_ && std::any_of(doing_->undurable.begin(), doing_->undurable.end(), [&](const auto& write) {
-           return std::any_of(write->turns.begin(), write->turns.end(), is_rolled_back);
+           return !write->deleted.empty() || std::any_of(write->turns.begin(), write->turns.end(), has_ended_so);
          });
 }
 
@@ -38,23 +38,24 @@ void session::read_newest(std::shared_ptr<history_reading> reading) {
           else
             read_newest(reading);
         },
-        {error_code::database_unavailable, "what was rolled back was not durable within the time allowed", 1000ms});
+        error{error_code::database_unavailable,
+              "what was rolled back or deleted was not durable within the time allowed", 1000ms});
   if (doing().first_message)
     return choose(std::move(reading), *doing().first_message);
   ask_database(db::read_first_message(source()), "read_first",
-               [this, reading, from, hidden = doing().hidden_turns.size()](const db::unit_outcome& outcome) {
-                 on_first(reading, from, hidden, outcome);
+               [this, reading, from, hidings = doing().hidings](const db::unit_outcome& outcome) {
+                 on_first(reading, from, hidings, outcome);
                });
 }
 
-/// `from` and `hidden`: where memory began and how many turns were hidden when the database was asked.
-void session::on_first(std::shared_ptr<history_reading> reading, event_offset from, std::size_t hidden,
+/// `from` and `hidings`: where memory began and how often something had been hidden when the database was asked.
+void session::on_first(std::shared_ptr<history_reading> reading, event_offset from, std::uint64_t hidings,
                        const db::unit_outcome& outcome) {
   auto found = db::decode_log(outcome);
   if (!found)
     return reading->done(found.failure());
   event_blocks blocks;
-  const bool is_old = hidden != doing().hidden_turns.size() || (found->empty() && in_memory(blocks) > from);
+  const bool is_old = hidings != doing().hidings || (found->empty() && in_memory(blocks) > from);
   if (is_old)
     return read_newest(std::move(reading));
   if (found->empty()) // all messages are still in memory
@@ -156,16 +157,15 @@ void session::count_trimmed(std::shared_ptr<history_reading> reading) {
     return less_hidden(*reading->hidden);
   if (reading->is_whole && doing().hidden_messages)
     return less_hidden(*doing().hidden_messages);
-  ask_database(
-      db::count_hidden(source(), key_, reading->through), "count_hidden",
-      [this, reading, turns = doing().hidden_turns.size(), less_hidden](const db::unit_outcome& outcome) mutable {
-        auto hidden = db::decode_count(outcome);
-        if (!hidden)
-          return reading->done(hidden.failure());
-        if (reading->is_whole && turns == doing().hidden_turns.size())
-          doing().hidden_messages = *hidden;
-        less_hidden(*hidden);
-      });
+  ask_database(db::count_hidden(source(), reading->through), "count_hidden",
+               [this, reading, hidings = doing().hidings, less_hidden](const db::unit_outcome& outcome) mutable {
+                 auto hidden = db::decode_count(outcome);
+                 if (!hidden)
+                   return reading->done(hidden.failure());
+                 if (reading->is_whole && hidings == doing().hidings)
+                   doing().hidden_messages = *hidden;
+                 less_hidden(*hidden);
+               });
 }
 
 } // namespace colloquy::actors

@@ -127,6 +127,7 @@ struct make_fork {
   session_record wanted; ///< of the parent's owner; its key, log and offsets are still to be given
   db::log_parent parent;
   std::optional<db::remembered_key> key{};
+  bool has_deleted = false; ///< the session that is forked has deleted events, perhaps some that are shared
 };
 
 } // namespace colloquy::actors
@@ -236,8 +237,8 @@ struct replayed {
 /// Whatever a session takes. Callers' requests are answered with result<reply>; the others as they say above.
 struct session_call {
   std::variant<create_session, get_session, update_session, erase_session, fork_session, set_participant,
-               list_participants, append_events, read_events, read_history, start_turn, renew_turn, end_turn,
-               post_delta, list_turns, subscribe_events, events_taken, unsubscribe_events, make_fork, written,
+               list_participants, append_events, read_events, delete_events, read_history, start_turn, renew_turn,
+               end_turn, post_delta, list_turns, subscribe_events, events_taken, unsubscribe_events, make_fork, written,
                creation_outcome, write_refused, journaled, journal_refused, go_to_sleep, expire_session,
                session_disowned, resend_undurable, replay_writes, tell_undurable, close_session, forget_user,
                session_tick>

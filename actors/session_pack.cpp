@@ -11,6 +11,12 @@ namespace {
 // More hashes than these cost more memory than reading them again costs time.
 constexpr std::size_t hashes_packed_max = 32;
 
+// Beside the status in one byte, since few sessions have any of it.
+constexpr std::uint8_t status_bits = 0x07;
+constexpr std::uint8_t is_manual_bit = 0x08;
+constexpr std::uint8_t has_labels_bit = 0x10;
+constexpr std::uint8_t has_consumers_bit = 0x20;
+
 class packer {
 public:
   template <class Value>
@@ -81,6 +87,20 @@ private:
   std::string_view in_;
 };
 
+void pack_labels(packer& to, const std::vector<std::string>& labels) {
+  to.put_number(static_cast<std::int64_t>(labels.size()));
+  for (const auto& label : labels)
+    to.put_text(label);
+}
+
+void pack_consumers(packer& to, const consumption_map& offsets) {
+  to.put_number(static_cast<std::int64_t>(offsets.size()));
+  for (const auto& [client, offset] : offsets) {
+    to.put_text(client);
+    to.put_number(offset);
+  }
+}
+
 void pack_record(packer& to, const session_record& record) {
   const auto text = [&](const std::string& value) { to.put_text(value); };
   const auto plain = [&](const auto& value) { to.put(value); };
@@ -89,7 +109,18 @@ void pack_record(packer& to, const session_record& record) {
   to.put_optional(record.agent_id, text);
   to.put_optional(record.external_id, text);
   to.put_optional(record.title, text);
-  to.put(record.status);
+  auto flags = static_cast<std::uint8_t>(record.status);
+  if (record.mode == session_mode::manual)
+    flags |= is_manual_bit;
+  if (!record.labels.empty())
+    flags |= has_labels_bit;
+  if (!record.consumption_offsets.empty())
+    flags |= has_consumers_bit;
+  to.put(flags);
+  if (!record.labels.empty())
+    pack_labels(to, record.labels);
+  if (!record.consumption_offsets.empty())
+    pack_consumers(to, record.consumption_offsets);
   to.put(record.created_at);
   to.put(record.updated_at);
   to.put_optional(record.expires_at, plain);
@@ -111,7 +142,18 @@ session_record unpack_record(unpacker& from, const session_key& key) {
   record.agent_id = from.get_optional(text);
   record.external_id = from.get_optional(text);
   record.title = from.get_optional(text);
-  record.status = from.get<session_status>();
+  const auto flags = from.get<std::uint8_t>();
+  record.status = static_cast<session_status>(flags & status_bits);
+  if ((flags & is_manual_bit) != 0)
+    record.mode = session_mode::manual;
+  if ((flags & has_labels_bit) != 0)
+    for (auto left = from.get_number(); left > 0; --left)
+      record.labels.push_back(from.get_text());
+  if ((flags & has_consumers_bit) != 0)
+    for (auto left = from.get_number(); left > 0; --left) {
+      auto client = from.get_text();
+      record.consumption_offsets.emplace(std::move(client), from.get_number());
+    }
   record.created_at = from.get<timestamp>();
   record.updated_at = from.get<timestamp>();
   record.expires_at = from.get_optional([&] { return from.get<timestamp>(); });
@@ -169,7 +211,7 @@ std::string pack(const session_knowledge& known) {
     to.put(each.role);
   }
   const bool keeps_hashes = known.knows_all_keys && known.key_hashes.size() <= hashes_packed_max;
-  to.put(keeps_hashes);
+  to.put(static_cast<std::uint8_t>((keeps_hashes ? 1 : 0) | (known.has_deleted ? 2 : 0)));
   to.put_number(keeps_hashes ? static_cast<std::int64_t>(known.key_hashes.size()) : 0);
   if (keeps_hashes)
     for (const auto hash : known.key_hashes)
@@ -187,7 +229,9 @@ session_knowledge unpack(const session_key& key, const std::string& packed) {
     auto user = from.get_text();
     known.participants.push_back({std::move(user), from.get<participant_role>()});
   }
-  known.knows_all_keys = from.get<bool>();
+  const auto flags = from.get<std::uint8_t>();
+  known.knows_all_keys = (flags & 1) != 0;
+  known.has_deleted = (flags & 2) != 0;
   for (auto left = from.get_number(); left > 0; --left)
     known.key_hashes.insert(from.get<std::int64_t>());
   return known;

@@ -2,6 +2,7 @@
 #include "actors/session_history.hpp"
 
 #include "actors/session_checks.hpp"
+#include "actors/session_filtered_reads.hpp"
 #include "db/session_queries.hpp"
 
 #include <algorithm>
@@ -66,7 +67,7 @@ void session::ask_database(db::unit query, const char* purpose, std::function<vo
 }
 
 db::log_source session::source() const {
-  return {key_.tenant, known_->record.log, known_->record.fork_offset.has_value()};
+  return {key_.tenant, known_->record.log, known_->record.fork_offset.has_value(), key_.id, known_->has_deleted};
 }
 
 event_offset session::in_memory(event_blocks& blocks, event_offset wanted) const {
@@ -90,6 +91,10 @@ event_offset session::in_memory(event_blocks& blocks, event_offset wanted) const
 }
 
 bool session::is_hidden(const event& entry) const {
+  return is_rolled_back(entry) || is_deleted(entry.offset);
+}
+
+bool session::is_rolled_back(const event& entry) const {
   return doing_ && !entry.turn.is_nil() &&
          std::find(doing_->hidden_turns.begin(), doing_->hidden_turns.end(), entry.turn) != doing_->hidden_turns.end();
 }
@@ -240,6 +245,8 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   if (!problem && (request.wait < 0s || request.wait > limits::events_wait_max))
     problem = error{error_code::invalid_request, "wait is " + std::to_string(request.wait.count()) + " s; 0 to " +
                                                      std::to_string(limits::events_wait_max.count()) + " is allowed"};
+  if (!problem && request.with_deleted && why_not(access::owns, request.as_user))
+    problem = error{error_code::forbidden, "only the session's owner may see deleted events"};
   if (problem)
     return reply(answer, result<event_page>(*problem));
   extend_life();
@@ -251,30 +258,6 @@ void session::serve(promise_of<read_events>& answer, read_events& request, const
   const auto deadline = clock().now() + (is_over ? 0s : request.wait);
   read_or_wait({answer, std::move(request), deadline});
 }
-
-struct session::kinds_reading {
-  read_events wanted; // its `after` moves on
-  time_point until;
-  std::function<void(result<event_page>)> then;
-  event_page found{};
-  std::size_t bytes = 0;
-
-  /// True once there is as much as one page may hold.
-  bool take(event_page page) {
-    for (auto& entry : page.events) {
-      if (std::find(wanted.kinds.begin(), wanted.kinds.end(), entry.kind) == wanted.kinds.end())
-        continue;
-      bytes += entry.data.size();
-      found.events.push_back(std::move(entry));
-      if (found.events.size() < wanted.limit && bytes < limits::page_bytes_max)
-        continue;
-      found.read_through = found.events.back().offset;
-      return true;
-    }
-    found.read_through = wanted.after = page.read_through;
-    return false;
-  }
-};
 
 void session::read_or_wait(waiting_reader reader) {
   const auto now = clock().now();
@@ -293,29 +276,10 @@ void session::read_or_wait(waiting_reader reader) {
     reader.request.after = page->read_through;
     read_or_wait(std::move(reader));
   };
-  if (wanted.kinds.empty())
+  if (!wanted.has_filter() && !wanted.with_deleted)
     return read_durable(wanted.after, wanted.limit, std::move(then), wanted.from_database);
-  const auto until = now + environment_->request_timeout;
-  read_kinds(std::make_shared<kinds_reading>(kinds_reading{wanted, until, std::move(then)}));
-}
-
-/// Page by page until there are enough, all that is durable has been read, or time is up: then the answer tells how far
-/// it came.
-void session::read_kinds(std::shared_ptr<kinds_reading> reading) {
-  const auto& wanted = reading->wanted;
-  read_durable(
-      wanted.after, limits::page_events_max,
-      [this, reading](result<event_page> page) {
-        if (!page)
-          return reading->then(std::move(page));
-        const bool is_over = reading->take(std::move(page).value()) || phase_ != phase::awake ||
-                             reading->wanted.after >= known_->record.durable_offset || clock().now() >= reading->until;
-        if (is_over)
-          reading->then(std::move(reading->found));
-        else
-          read_kinds(reading);
-      },
-      wanted.from_database);
+  const auto until = now + environment_->request_timeout / 2;
+  read_filtered(std::make_shared<filtered_reading>(filtered_reading{wanted, until, std::move(then)}));
 }
 
 void session::refuse_readers(const error& why) {
@@ -325,6 +289,8 @@ void session::refuse_readers(const error& why) {
 
 /// Those for whom there is something now, and those whose time is up.
 void session::answer_readers() {
+  if (doing_->readers.empty())
+    return;
   auto waiting = std::exchange(doing_->readers, {});
   for (auto& each : waiting)
     read_or_wait(std::move(each));

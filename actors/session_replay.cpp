@@ -49,10 +49,19 @@ std::vector<event_offset> given_anew(const replay_writes& records) {
   return first;
 }
 
+/// The offset behind all that it is about.
+event_offset goes_so_far(const db::session_write& write) {
+  auto next = write.events ? write.events->back().offset + 1 : 0;
+  for (const auto& range : write.deleted)
+    next = std::max(next, range.last + 1);
+  return next;
+}
+
 /// But for the expiry, which a use moves without a new version.
 bool says_the_same(const session_record& a, const session_record& b) {
   const auto said = [](const session_record& record) {
-    return std::tie(record.title, record.metadata, record.status, record.expires_in);
+    return std::tie(record.title, record.metadata, record.status, record.expires_in, record.labels, record.mode,
+                    record.consumption_offsets);
   };
   return said(a) == said(b);
 }
@@ -136,6 +145,9 @@ bool session::fits(const db::session_write& write) const {
   const auto& record = known_->record;
   if (write.events && (record.status == session_status::expired || write.events->front().offset != record.next_offset))
     return false;
+  if (std::any_of(write.deleted.begin(), write.deleted.end(),
+                  [&](const event_range& range) { return range.last >= record.next_offset; }))
+    return false;
   if (!write.changed || write.changed->version == record.version + 1)
     return true;
   return write.changed->version == record.version && (write.events || says_the_same(*write.changed, record));
@@ -178,7 +190,7 @@ replayed session::replay(const replaying_session& of, rewritten& again) {
     const bool is_stored = write.events ? of.stored.contains(place) : place < through || is_there(write);
     if (is_stored) {
       ++outcome.durable_already;
-    } else if (!is_broken && fits(write) && (!write.events || next <= lost_by_then[place])) {
+    } else if (!is_broken && fits(write) && goes_so_far(write) <= lost_by_then[place]) {
       again.emplace_back(place, write_again(write));
       ++outcome.written;
     } else {
@@ -220,6 +232,8 @@ void session::take_over_state(const db::session_write& write) {
   record.total_tokens += write.tokens_counted;
   for (const auto& change : write.participants)
     change_participant(change);
+  if (!write.deleted.empty())
+    delete_ranges(write.deleted);
   for (std::size_t i = 0; i < write.event_count(); ++i)
     if (const auto& entry = (*write.events)[i]; entry.kind == event_kind::message && is_running(entry.turn))
       ++known_->last_turn->messages;
@@ -240,8 +254,14 @@ void session::take_over_state(const db::session_write& write) {
 /// Who reads what a rolled-back turn wrote must not need to know of that.
 void session::hide(turn_id turn) {
   doing().hidden_turns.push_back(turn);
-  doing().hidden_messages.reset();
-  doing().first_message.reset(); // it may be one of those
+  forget_what_was_shown();
+}
+
+void session::forget_what_was_shown() {
+  auto& work = doing();
+  ++work.hidings;
+  work.hidden_messages.reset();
+  work.first_message.reset(); // it may be one of those
   environment_->tails->forget(known_->record.log);
 }
 

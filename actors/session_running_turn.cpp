@@ -5,6 +5,9 @@
 #include "actors/session_status.hpp"
 #include "actors/session_turns.hpp"
 #include "db/session_queries.hpp"
+#include "messages/turn_ended_interface.hpp"
+
+#include <caf/send.hpp>
 
 #include <algorithm>
 #include <functional>
@@ -40,10 +43,12 @@ void session::serve(promise_of<renew_turn>& answer, renew_turn& request, const c
   });
 }
 
-void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::actor_addr&) {
+void session::serve(promise_of<end_turn>& answer, end_turn& request, const caf::actor_addr& asker) {
   const auto refuse = [&](error why) { reply(answer, result<turn_record>(std::move(why))); };
   const bool counted = request.outcome == turn_status::completed || request.outcome == turn_status::failed;
-  if (!counted && request.outcome != turn_status::cancelled)
+  // Its holder may give it up before it dies.
+  const bool is_given_up = request.outcome == turn_status::lost && asker && doing_ && doing_->holder == asker;
+  if (!counted && !is_given_up && request.outcome != turn_status::cancelled)
     return refuse({error_code::invalid_request, "a turn ends as completed, failed or cancelled"});
   if (auto problem = check_usage(request.usage.value_or(token_usage{}), known_->record.total_tokens))
     return refuse(*problem);
@@ -128,7 +133,8 @@ std::uint64_t session::write_end(draft writing, turn_status how, const std::opti
     known_->record.updated_at = *turn.ended_at;
   }
   forget_deltas();
-  doing().holder = {};
+  if (auto holder = caf::actor_cast<caf::actor>(std::exchange(doing().holder, {})))
+    caf::anon_send(holder, turn_ended{key_, turn, reason});
   doing().counted.reset();
   return send_draft(std::move(writing));
 }

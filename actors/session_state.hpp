@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/session_environment.hpp"
+#include "actors/session_status.hpp"
 #include "actors/tenant_account.hpp"
 #include "db/session_queries.hpp"
 
@@ -18,6 +19,7 @@
 #include <string>
 #include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace colloquy::actors {
@@ -34,6 +36,7 @@ struct session_knowledge {
   std::vector<participant> participants{};
   std::unordered_set<std::int64_t> key_hashes{}; ///< of requests that may be repeated
   bool knows_all_keys = false;                   ///< of the time that they are kept
+  bool has_deleted = false;                      ///< events, from its view; which ones the database knows
 };
 
 /// Somebody who waits until a write is durable (or journaled), or refused, or until its time is up.
@@ -41,7 +44,12 @@ struct write_waiter {
   std::uint64_t number = 0;
   std::function<void(const error* problem)> done;
   caf::actor_clock::time_point deadline;
-  error when_late;
+  std::variant<error, appended> when_late; // of an append its text is made when it is needed, which is hardly ever
+
+  error late_error() const {
+    const auto* reached = std::get_if<appended>(&when_late);
+    return reached ? late_append(*reached) : std::get<error>(when_late);
+  }
 };
 
 /// The same request again, while the first one waits.
@@ -119,6 +127,8 @@ struct session_activity {
   std::deque<turn_record> cancelled_in_queue; // of those who may ask again: as many as may wait
   std::optional<granting_turn> granting;
   std::vector<turn_id> hidden_turns;               // rolled back while it is awake
+  std::vector<event_range> deleted;                // so far as the database may not yet have heard of it
+  std::uint64_t hidings = 0;                       // rollbacks and deletions while it is awake
   caf::actor_addr holder{};                        // of the running turn, if it ends with that
   std::unique_ptr<counted_turn> counted;           // while a turn runs
   std::string delta_text;                          // of the running turn, since its last message

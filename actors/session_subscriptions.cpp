@@ -95,7 +95,7 @@ void session::feed(const event_blocks& durable) {
   }
 }
 
-/// What was rolled back before it was durable has been shown to nobody.
+/// What was rolled back or deleted before it was durable has been shown to nobody.
 db::event_block session::without_hidden(const db::event_block& block) const {
   const auto hides = [this](const event& entry) { return is_hidden(entry); };
   if (std::none_of(block->begin(), block->end(), hides))
@@ -130,11 +130,12 @@ void session::feed_from_log(subscription& to) {
 }
 
 /// False if it was too far behind, and is gone.
-bool session::send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through) {
+bool session::send_events(subscription& to, const db::event_block& block, std::size_t bytes, event_offset through,
+                          const std::optional<event_range>& deleted) {
   to.sent = through;
   to.under_way.emplace_back(through, bytes);
   to.bytes_under_way += bytes;
-  send(to.subscriber, events_arrived{key_, to.id, block, through});
+  send(to.subscriber, events_arrived{key_, to.id, block, through, deleted});
   const auto behind = static_cast<std::size_t>(to.sent - to.taken);
   // A page of what is stored may be larger than the bounds; who has not even taken the one before it is too slow.
   if (to.under_way.size() <= 2 ||

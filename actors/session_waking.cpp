@@ -2,6 +2,7 @@
 #include "actors/session_draft.hpp"
 
 #include "actors/session_checks.hpp"
+#include "actors/session_labels.hpp"
 #include "db/session_queries.hpp"
 
 #include <algorithm>
@@ -28,6 +29,9 @@ void session::take(create_session& request) {
     wanted.title = std::move(request.title);
   wanted.metadata = std::move(request.metadata);
   wanted.expires_in = request.expires_in;
+  wanted.labels = as_set(std::move(request.labels));
+  wanted.mode = request.mode;
+  wanted.consumption_offsets = std::move(request.consumption_offsets);
   std::optional<db::remembered_key> key;
   if (request.repeat) {
     key = new_key("create", *request.repeat);
@@ -40,6 +44,7 @@ void session::take(make_fork& request) {
   auto answer = make_response_promise<result<session_record>>();
   if (request.key)
     request.key->made = key_.id;
+  known_->has_deleted = request.has_deleted;
   make(std::move(request.wanted), request.parent, std::move(request.key), limits::event_overhead_bytes,
        std::move(answer));
 }
@@ -118,6 +123,7 @@ void session::on_stored(const db::unit_outcome& outcome) {
   known_->messages = stored->messages;
   known_->last_turn = std::move(stored->last_turn);
   known_->participants = std::move(stored->participants);
+  known_->has_deleted = stored->has_deleted;
   const bool lease_goes_on =
       turn_runs() && (stored->granter_ended_cleanly || known_->last_turn->granted_by == environment_->process);
   if (!doing_ || !doing_->replaying)

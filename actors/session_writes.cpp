@@ -166,7 +166,8 @@ void session::extend_life() {
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-void session::when_durable(std::uint64_t number, std::function<void(const error*)> then, error when_late) {
+void session::when_durable(std::uint64_t number, std::function<void(const error*)> then,
+                           std::variant<error, appended> when_late) {
   const auto deadline = clock().now() + environment_->request_timeout;
   auto& waiters = doing().durable_waiters;
   const auto behind = std::find_if(waiters.rbegin(), waiters.rend(),
@@ -217,14 +218,17 @@ void session::expire_waiters(std::deque<write_waiter>& waiters, time_point now) 
       ++at;
     }
   }
-  for (auto& each : late)
-    each.done(&each.when_late);
+  for (auto& each : late) {
+    const auto why = each.late_error();
+    each.done(&why);
+  }
 }
 
 void session::on_written(std::uint64_t through) {
   if (!doing_)
     return;
   event_blocks news;
+  std::vector<event_range> deleted;
   while (!doing_->undurable.empty() && doing_->undurable.front()->number <= through) {
     const auto& write = *doing_->undurable.front();
     doing_->undurable_bytes -= write.bytes;
@@ -232,6 +236,7 @@ void session::on_written(std::uint64_t through) {
       known_->record.durable_offset = write.events->back().offset;
       news.push_back(write.events);
     }
+    deleted.insert(deleted.end(), write.deleted.begin(), write.deleted.end());
     doing_->undurable.pop_front();
   }
   if (environment_->journal)
@@ -244,6 +249,8 @@ void session::on_written(std::uint64_t through) {
     feed(news);
     answer_readers();
   }
+  if (!deleted.empty())
+    tell_deleted(deleted);
 }
 
 void session::take(journaled& news) {
@@ -325,7 +332,7 @@ void session::answer_append(promise_of<append_events> answer, const appended& re
   if (reached.reached == durability::accepted)
     return when_accepted(number, give);
   if (doing().durable_waiters.size() < limits::durable_waiters_per_session_max)
-    return when_durable(number, give, late_append(reached));
+    return when_durable(number, give, reached);
   reply(answer,
         result<appended>(error{error_code::overloaded, "too many wait for this session's durability", overload_retry}));
 }

@@ -139,7 +139,7 @@ bool writer::waits_for_more() {
     return false;
   if (!ledger_->in_flight.empty())
     return options_.side_by_side_writes_min > 0 &&
-           count < std::max(ledger_->in_flight.back().writes.size(), options_.side_by_side_writes_min);
+           count < std::max(ledger_->in_flight.back().writes.size() / 4, options_.side_by_side_writes_min);
   const auto now = clock().now();
   if (4 * count >= 3 * expected_ || now >= gathering_until_)
     return false;

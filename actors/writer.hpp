@@ -65,7 +65,8 @@ struct writer_options {
   /// gone, because a lease that comes too late would never be returned.
   std::chrono::milliseconds lease_timeout{60'000};
   std::shared_ptr<tenant_meter> meter{}; ///< null: nobody counts
-  /// A batch of fewer writes, or of fewer than the one before it, waits for the commit under way; 0: none waits.
+  /// A batch of fewer writes, or of less than a quarter of the one before it, waits for the commit under way; 0: none
+  /// waits.
   std::size_t side_by_side_writes_min = 0;
   /// Behind a commit those whom it answered are waited for as long as it took, but no longer than this.
   std::chrono::milliseconds gathering_max{0};

@@ -32,13 +32,13 @@ bench_database::bench_database(const bench_options& options) {
   if (!options.data_dir)
     temporary_.emplace("colloquy-bench");
   settings_ = settings_for(options, temporary_);
-  auto opened = cli::open_database(settings_);
+  auto opened = db::open_database(settings_);
   if (!opened)
     throw bench_failure(opened.failure().message);
   opened_ = std::move(*opened);
   if (!opened_.embedded->created())
     throw bench_failure("the data folder must be new: the bench empties tables");
-  if (auto ready = cli::make_ready(opened_, settings_); !ready)
+  if (auto ready = db::make_ready(opened_, settings_); !ready)
     throw bench_failure(ready.failure().message);
   superuser_ = connect(superuser_conninfo());
   owner_ = connect(opened_.owner_conninfo);

@@ -5,9 +5,9 @@
 #include "bench/bench_failure.hpp"
 #include "bench/options.hpp"
 #include "bench/workload.hpp"
-#include "cli/startup.hpp"
 #include "config/settings.hpp"
 #include "db/libpq_handles.hpp"
+#include "db/startup.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <chrono>
@@ -56,6 +56,9 @@ public:
   /// The first value that a statement of the superuser gives, as text.
   std::string value(const std::string& sql) const { return scalar(superuser_.get(), sql); }
 
+  /// A statement of the superuser that gives no rows.
+  void run(const std::string& sql) { execute(superuser_.get(), sql, PGRES_COMMAND_OK); }
+
   void stop();
 
 private:
@@ -65,7 +68,7 @@ private:
 
   std::optional<test::temp_dir> temporary_; // first: it goes when the server has stopped
   config::settings settings_;
-  cli::database opened_;
+  db::database opened_;
   db::connection_ptr superuser_; // sees all rows, may checkpoint
   db::connection_ptr owner_;
 };

@@ -1,9 +1,10 @@
 #include "cli/arguments.hpp"
 
+#include "cli/bench_flags.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/version.hpp"
 #include "config/settings.hpp"
 #include "config/units.hpp"
+#include "messages/version.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -28,9 +29,11 @@ struct raw_arguments {
   bool print_sql = false;
   bool require_database = false;
   bool advise = false;
+  std::string connection;
   std::string cores;
   std::string disks;
   std::string config_file;
+  bench_flags bench;
   std::map<std::string, std::string> settings; ///< by flag
 };
 
@@ -110,12 +113,26 @@ command_line judge(const CLI::App& command, const raw_arguments& raw) {
     line.command = serve_arguments{raw.require_database};
     return line;
   }
+  if (command.get_name() == "mcp") {
+    for (const auto* flag : {"--connection-string", "CONNECTION"})
+      if (command.count(flag) > 0)
+        line.setting_flags.emplace_back("--database", raw.connection);
+    line.command = mcp_arguments{};
+    return line;
+  }
   if (command.get_name() == "migrate") {
     line.command = migrate_arguments{raw.print_sql, raw.json};
     return line;
   }
   if (command.get_name() == "doctor") {
     line.command = judge_doctor(command, raw, line.mistakes);
+    return line;
+  }
+  if (command.get_name() == "bench") {
+    auto bench = raw.bench.judge(command, line.mistakes);
+    const auto is_given = [&](const char* flag) { return command.count(flag) > 0; };
+    bench.has_place_of_its_own = !is_given("--database") && !is_given("--data-dir") && !is_given("--config");
+    line.command = std::move(bench);
     return line;
   }
   replay_arguments replay;
@@ -144,6 +161,14 @@ void add_serve(CLI::App& app, raw_arguments& raw) {
   auto& serve = *app.add_subcommand("serve", "Serve HTTP");
   serve.add_flag("--require-database", raw.require_database, "End if the database is away, instead of waiting for it");
   add_settings(serve, raw);
+}
+
+void add_mcp(CLI::App& app, raw_arguments& raw) {
+  auto& mcp = *app.add_subcommand("mcp", "Serve the Model Context Protocol on standard input and output");
+  mcp.add_option("CONNECTION", raw.connection, "As --database; better in the environment, where nobody else sees it")
+      ->type_name("");
+  mcp.add_option("--connection-string", raw.connection, "As --database")->type_name("URI");
+  add_settings(mcp, raw);
 }
 
 void add_migrate(CLI::App& app, raw_arguments& raw) {
@@ -215,9 +240,11 @@ std::variant<command_line, finished> parse_arguments(int argc, const char* const
   app.set_version_flag("--version", "colloquy " + std::string(version));
   app.require_subcommand(1);
   add_serve(app, raw);
+  add_mcp(app, raw);
   add_replay(app, raw);
   add_migrate(app, raw);
   add_doctor(app, raw);
+  add_settings(raw.bench.add_to(app), raw);
   if (auto unknown = unknown_subcommand(app, argc, argv))
     return *std::move(unknown);
   try {
@@ -238,10 +265,11 @@ config::sources command_line::make_sources() const {
 config::loaded command_line::load_settings() const {
   const auto from = make_sources();
   auto read = config::load(from);
-  // Somebody who replays or asks the doctor looks at the report; the course of things is for those who ask for it.
+  // Somebody who replays, measures or asks the doctor looks at the report; the course of things is for those who ask.
   const bool is_default = read.values.log_level == config::settings{}.log_level && !says_log_level(from);
-  const bool is_looked_at =
-      std::holds_alternative<replay_arguments>(command) || std::holds_alternative<doctor_arguments>(command);
+  const bool is_looked_at = std::holds_alternative<replay_arguments>(command) ||
+                            std::holds_alternative<doctor_arguments>(command) ||
+                            std::holds_alternative<bench_arguments>(command);
   if (is_looked_at && is_default)
     read.values.log_level = config::log_level::warn;
   read.mistakes.insert(read.mistakes.begin(), mistakes.begin(), mistakes.end());

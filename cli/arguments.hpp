@@ -1,6 +1,7 @@
 // The command line: which subcommand, with what. Values are judged here; settings are judged by config/, later.
 #pragma once
 
+#include "cli/bench_arguments.hpp"
 #include "config/load.hpp"
 
 #include <cstddef>
@@ -24,6 +25,8 @@ struct serve_arguments {
   bool require_database = false; ///< a database that is away is not waited for
 };
 
+struct mcp_arguments {};
+
 struct migrate_arguments {
   bool print_sql = false;
   bool json = false;
@@ -38,7 +41,8 @@ struct doctor_arguments {
 };
 
 struct command_line {
-  std::variant<replay_arguments, serve_arguments, migrate_arguments, doctor_arguments> command;
+  std::variant<replay_arguments, serve_arguments, mcp_arguments, migrate_arguments, doctor_arguments, bench_arguments>
+      command;
   std::vector<std::pair<std::string, std::string>> setting_flags; ///< as config::sources wants them
   std::optional<std::filesystem::path> config_file;
   std::vector<config::mistake> mistakes; ///< if there are any, nothing is to be begun

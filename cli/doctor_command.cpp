@@ -4,7 +4,6 @@
 #include "cli/doctor_report_server.hpp"
 #include "cli/doctor_report_sizing.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/startup.hpp"
 #include "db/configured_endpoint.hpp"
 #include "db/doctor_network.hpp"
 #include "db/doctor_schema.hpp"
@@ -13,6 +12,7 @@
 #include "db/doctor_tls.hpp"
 #include "db/doctor_write.hpp"
 #include "db/running_work.hpp"
+#include "db/startup.hpp"
 #include "db/symptoms.hpp"
 
 #include <unistd.h>
@@ -82,10 +82,10 @@ public:
     , settings_(settings)
     , report_(report) {}
 
-  void run(configuration_facts configuration, const result<database>& opened);
+  void run(configuration_facts configuration, const result<db::database>& opened);
 
 private:
-  bool configure(configuration_facts configuration, const result<database>& opened);
+  bool configure(configuration_facts configuration, const result<db::database>& opened);
   void examine_way();
   void examine_tls(const reach_facts& reached);
   void log_in(const reach_facts& reached);
@@ -112,7 +112,7 @@ private:
   bool may_serve_ = false; ///< the login may become the service's role
 };
 
-void examination::run(configuration_facts configuration, const result<database>& opened) {
+void examination::run(configuration_facts configuration, const result<db::database>& opened) {
   if (configure(std::move(configuration), opened))
     examine_way();
   else
@@ -125,7 +125,7 @@ void examination::run(configuration_facts configuration, const result<database>&
     advise();
 }
 
-bool examination::configure(configuration_facts configuration, const result<database>& opened) {
+bool examination::configure(configuration_facts configuration, const result<db::database>& opened) {
   if (!opened) {
     configuration.failure = opened.failure().message;
   } else if (auto prepared = db::prepare_endpoint(db::configured_endpoint(settings_, opened->service_conninfo))) {
@@ -234,7 +234,8 @@ void examination::examine_server() {
 void examination::examine_schema() {
   bool is_migrated = false;
   probe("schema", [&] {
-    const auto facts = look_at_schema(*connection_, reachable_, settings_.schema);
+    const auto facts =
+        look_at_schema(*connection_, reachable_, settings_.schema, probe_limit, db::document_tables(settings_));
     is_migrated = !facts.state || (facts.state->missing.empty() && facts.state->version > 0);
     return judge_schema(facts, settings_.schema);
   });
@@ -261,9 +262,9 @@ void examination::advise() const {
 
 int run_doctor(const doctor_arguments& arguments, const config::settings& settings, const config::sources& from) {
   spoken_report report(arguments.json);
-  auto opened = open_database(settings);
+  auto opened = db::open_database(settings);
   if (opened && opened->embedded)
-    if (auto ready = make_ready(*opened, settings); !ready)
+    if (auto ready = db::make_ready(*opened, settings); !ready)
       std::cerr << "colloquy: " << ready.failure().message << '\n'; // the probes will say what is missing
   {
     const auto conninfo = opened ? opened->service_conninfo : settings.database.value_or("");

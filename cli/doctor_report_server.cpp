@@ -169,8 +169,10 @@ void judge_catalog(const schema_facts& facts, probe_result& result) {
   if (!facts.missing.empty() && is_migrated) { // else it is no news
     result.worsen(probe_status::fail);
     result.say("missing: " + shortened(facts.missing));
-    result.advise("Somebody has dropped what the migrations made: restore it as `colloquy migrate --print-sql` shows "
-                  "it, or restore a backup.");
+    result.advise(
+        "Run `colloquy migrate` with the same settings: it makes and mends the tables of stores that have a "
+        "prefix. What is missing then somebody has dropped: restore it as `colloquy migrate --print-sql` shows "
+        "it, or restore a backup.");
   }
   result.details["missing"] = facts.missing;
   if (facts.invalid.empty())

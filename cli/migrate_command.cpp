@@ -1,7 +1,8 @@
 #include "cli/migrate_command.hpp"
 
 #include "cli/exit_code.hpp"
-#include "cli/startup.hpp"
+#include "db/document_table_adoption.hpp"
+#include "db/startup.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -19,7 +20,7 @@ int print_sql(const config::settings& settings) {
   auto sql = db::print_sql(settings.schema);
   if (!sql)
     return fail(sql.failure());
-  std::cout << *sql << std::flush;
+  std::cout << *sql << db::print_adoption_sql(settings.schema, db::document_tables(settings)) << std::flush;
   return std::cout ? exit_done : exit_failed;
 }
 
@@ -29,11 +30,14 @@ void report(const db::migration_report& done, bool json) {
     line["version"] = done.version;
     line["applied"] = done.applied;
     line["prepared"] = done.prepared;
+    line["adopted"] = done.adopted;
     std::cout << line.dump() << std::endl;
     return;
   }
   for (const auto& name : done.applied)
     std::cout << "applied " << name << '\n';
+  for (const auto& name : done.adopted)
+    std::cout << "made or adopted table " << name << '\n';
   std::cout << (done.applied.empty() ? "nothing to apply; " : "") << "the schema is at version " << done.version
             << std::endl;
 }
@@ -43,12 +47,12 @@ void report(const db::migration_report& done, bool json) {
 int run_migrate(const migrate_arguments& arguments, const config::settings& settings) {
   if (arguments.print_sql)
     return print_sql(settings);
-  auto opened = open_database(settings);
+  auto opened = db::open_database(settings);
   if (!opened)
     return fail(opened.failure());
   for (const auto& warning : opened->warnings)
     std::cerr << "colloquy: warning: " << warning << '\n';
-  auto migrated = migrate_database(*opened, settings);
+  auto migrated = db::migrate_database(*opened, settings);
   auto stopped = opened->stop();
   if (!migrated)
     return fail(migrated.failure());

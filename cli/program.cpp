@@ -4,6 +4,7 @@
 #include "cli/doctor_command.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
+#include "cli/mcp_command.hpp"
 #include "cli/migrate_command.hpp"
 #include "cli/replay_command.hpp"
 #include "cli/serve_command.hpp"
@@ -14,10 +15,12 @@
 namespace colloquy::cli {
 namespace {
 
-int run_command(const command_line& line) {
+int run_command(const command_line& line, const bench_command& run_bench) {
   auto loaded = line.load_settings();
   if (auto* replay = std::get_if<replay_arguments>(&line.command))
     add_file_mistakes(replay->files, loaded.mistakes);
+  if (auto* bench = std::get_if<bench_arguments>(&line.command))
+    add_file_mistakes(bench->transcripts, loaded.mistakes);
   for (const auto& mistake : loaded.mistakes)
     std::cerr << "colloquy: " << config::format(mistake) << '\n';
   if (!loaded.mistakes.empty())
@@ -27,17 +30,21 @@ int run_command(const command_line& line) {
     return run_replay(*replay, loaded.values);
   if (auto* serve = std::get_if<serve_arguments>(&line.command))
     return run_serve(*serve, loaded.values, [&] { return line.load_settings(); });
+  if (std::holds_alternative<mcp_arguments>(line.command))
+    return run_mcp(loaded.values);
   if (auto* doctor = std::get_if<doctor_arguments>(&line.command))
     return run_doctor(*doctor, loaded.values, line.make_sources());
+  if (auto* bench = std::get_if<bench_arguments>(&line.command))
+    return run_bench(*bench, loaded.values);
   return run_migrate(std::get<migrate_arguments>(line.command), loaded.values);
 }
 
 } // namespace
 
-int run_program(int argc, const char* const* argv) try {
+int run_program(int argc, const char* const* argv, const bench_command& bench) try {
   auto parsed = parse_arguments(argc, argv);
   if (auto* line = std::get_if<command_line>(&parsed))
-    return run_command(*line);
+    return run_command(*line, bench);
   const auto& end = std::get<finished>(parsed);
   std::cerr << end.to_stderr;
   std::cout << end.to_stdout << std::flush;

@@ -7,7 +7,7 @@
 #include "cli/replay_driver.hpp"
 #include "cli/replay_report.hpp"
 #include "cli/signals.hpp"
-#include "cli/startup.hpp"
+#include "db/startup.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -146,9 +146,9 @@ int replay_in_service(caf::actor_system& system, actors::service& service, const
   return report->is_good() && stopped && std::cout ? exit_done : exit_failed;
 }
 
-int replay_on(const database& opened, const replay_arguments& arguments, const config::settings& settings,
+int replay_on(const db::database& opened, const replay_arguments& arguments, const config::settings& settings,
               const signal_watch& signals) {
-  if (auto ready = make_ready(opened, settings); !ready)
+  if (auto ready = db::make_ready(opened, settings); !ready)
     return fail(ready.failure());
   caf::actor_system_config config; // parses nothing, so that CAF reads neither our command line nor a file
   // Workers that wait on a condition: stealing ones poll, and an idle one may sleep 10 ms before it sees a message.
@@ -172,7 +172,7 @@ void add_file_mistakes(const std::vector<std::filesystem::path>& files, std::vec
 
 int run_replay(const replay_arguments& arguments, const config::settings& settings) {
   signal_watch signals; // first: every thread made later leaves the signals to it
-  auto opened = open_database(settings);
+  auto opened = db::open_database(settings);
   if (!opened)
     return fail(opened.failure());
   const int code = replay_on(*opened, arguments, settings, signals);

@@ -1,12 +1,14 @@
 #include "cli/serve_command.hpp"
 
 #include "actors/service.hpp"
+#include "cli/actor_system.hpp"
 #include "cli/admin_key.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
+#include "cli/rendezvous.hpp"
 #include "cli/signals.hpp"
-#include "cli/startup.hpp"
 #include "config/listen_address.hpp"
+#include "db/startup.hpp"
 #include "gateway/server.hpp"
 
 #include <caf/actor_system.hpp>
@@ -30,11 +32,6 @@ using namespace std::chrono_literals;
 /// How often a database that is away is tried.
 constexpr auto retry_pause = 1s;
 constexpr auto watch_pause = 1s;
-
-/// Two on a small machine, beside the edge's thread and PostgreSQL; more do not help before a session's own work does.
-std::size_t scheduler_threads() {
-  return std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 2, 16);
-}
 
 void say(const std::string& sentence) {
   std::cerr << "colloquy: " << sentence << '\n';
@@ -119,16 +116,16 @@ private:
 
   std::optional<error> try_start(caf::actor_system& system) {
     if (!database_) {
-      auto opened = open_database(settings_);
+      auto opened = db::open_database(settings_);
       if (!opened)
         return opened.failure();
       database_.emplace(std::move(*opened));
     }
-    if (auto kept = refuse_transaction_mode(*database_, settings_); !kept)
+    if (auto kept = db::refuse_transaction_mode(*database_, settings_); !kept)
       return kept.failure();
-    if (auto ready = make_ready(*database_, settings_); !ready)
+    if (auto ready = db::make_ready(*database_, settings_); !ready)
       return ready.failure();
-    auto started = actors::service::start(system, {settings_, database_->service_conninfo});
+    auto started = actors::service::start(system, {settings_, database_->service_conninfo, database_->owner_conninfo});
     if (!started)
       return started.failure();
     service_ = std::move(*started);
@@ -142,17 +139,38 @@ private:
   }
 
   int serve() {
-    door_->attach({service_->directory(), service_->tenants(), service_->pool()});
+    door_->attach(handles_of(*service_));
+    open_private_socket();
     for (const auto& address : door_->addresses())
       spdlog::info("serving {}, database {}", address, database_->shown);
     ::sd_notify(0, "READY=1");
     while (!signals_.received()) {
       if (signals_.take_reload())
         take_reload();
+      open_private_socket();
       signals_.wait_for(std::chrono::duration_cast<std::chrono::milliseconds>(watch_pause));
     }
     ::sd_notify(0, "STOPPING=1");
     return stop();
+  }
+
+  /// For programs that pass the Model Context Protocol on. Another process may have the place, on a database that was
+  /// set: then it is tried again, for as long as this one serves.
+  void open_private_socket() {
+    if (place_)
+      return;
+    auto at = find_rendezvous(settings_);
+    if (at)
+      place_ = rendezvous_lock::take(*at);
+    std::string problem;
+    if (!at)
+      problem = at.failure().message;
+    else if (!place_)
+      problem = "another process holds " + at->lock.string();
+    else if (auto opened = door_->open_private_socket(at->socket); !opened)
+      problem = opened.failure().message;
+    if (!problem.empty() && !std::exchange(has_warned_, true))
+      spdlog::warn("no private socket for `colloquy mcp`: {}", problem);
   }
 
   void take_reload() {
@@ -179,6 +197,10 @@ private:
     next.jwt_issuer = fresh.jwt_issuer;
     next.jwt_audience = fresh.jwt_audience;
     next.jwt_tenant_claim = fresh.jwt_tenant_claim;
+    next.mcp_allowed_hosts = fresh.mcp_allowed_hosts;
+    next.mcp_allowed_origins = fresh.mcp_allowed_origins;
+    next.mcp_resource_url = fresh.mcp_resource_url;
+    next.mcp_authorization_servers = fresh.mcp_authorization_servers;
     next.cors_origins = fresh.cors_origins;
     next.access_log = fresh.access_log;
     next.log_level = fresh.log_level;
@@ -223,7 +245,9 @@ private:
   config::settings settings_;
   const std::function<config::loaded()>& reload_;
   signal_watch& signals_;
-  std::optional<database> database_; // outlives the service
+  std::optional<rendezvous_lock> place_;
+  bool has_warned_ = false;              // that it has no place
+  std::optional<db::database> database_; // outlives the service
   std::unique_ptr<actors::service> service_;
   std::unique_ptr<gateway::server> door_;
 };
@@ -235,10 +259,8 @@ int run_serve(const serve_arguments& arguments, const config::settings& settings
   signal_watch signals(true); // first: every thread made later leaves the signals to it
   raise_descriptor_limit();
   daemon life(arguments, settings, reload, signals);
-  caf::actor_system_config config; // parses nothing, so that CAF reads neither our command line nor a file
-  // Workers that wait on a condition: stealing ones poll, and an idle one may sleep 10 ms before it sees a message.
-  config.set("scheduler.policy", caf::atom("sharing"));
-  config.set("scheduler.max-threads", scheduler_threads());
+  caf::actor_system_config config;
+  set_scheduler(config);
   caf::actor_system system(config);
   return life.run(system);
 }

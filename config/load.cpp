@@ -2,10 +2,10 @@
 
 #include "config/assignments.hpp"
 #include "config/expand.hpp"
-#include "config/nearest.hpp"
 #include "config/profile.hpp"
 #include "config/redact.hpp"
 #include "config/supabase.hpp"
+#include "messages/nearest_name.hpp"
 
 #include <algorithm>
 #include <array>
@@ -151,13 +151,14 @@ private:
   /// `as_name`: the wrong name as it would stand in the file; `spell` turns a setting's name into what to write here.
   template <class Spell>
   void report_unknown(const std::string& wrong, std::string source, const std::string& as_name, Spell spell) {
-    std::vector<std::string> known;
+    std::vector<std::string_view> known;
     for (const auto& each : descriptors())
       known.emplace_back(each.name);
-    const auto meant = nearest(as_name, known);
+    const auto meant = nearest_name(as_name, known);
     // The value is not shown: a misspelt name says nothing about whether it is a secret.
-    out_.mistakes.push_back({wrong, std::move(source), std::nullopt,
-                             "there is no such setting" + (meant ? ", did you mean " + spell(*meant) + "?" : "")});
+    out_.mistakes.push_back(
+        {wrong, std::move(source), std::nullopt,
+         "there is no such setting" + (meant.empty() ? "" : ", did you mean " + spell(std::string(meant)) + "?")});
   }
 
   void read_setting(const setting_descriptor& descriptor) {

@@ -51,10 +51,15 @@ struct settings {
   std::optional<std::string> supabase_project_ref;
   std::optional<std::string> supabase_url;
   std::optional<std::string> supabase_region;
-  std::optional<std::string> supabase_db_password;       ///< secret
-  std::optional<std::string> supabase_key;               ///< secret; not used to connect
-  std::optional<std::string> supabase_service_role_key;  ///< secret; not used to connect
-  std::string schema = "public";                         ///< safe inside a quoted SQL identifier
+  std::optional<std::string> supabase_db_password;      ///< secret
+  std::optional<std::string> supabase_key;              ///< secret; not used to connect
+  std::optional<std::string> supabase_service_role_key; ///< secret; not used to connect
+  std::string schema = "public";                        ///< safe inside a quoted SQL identifier
+  /// Prefixes of the tables that hold those documents, for databases that have such tables; nothing: Colloquy's own
+  /// table holds them. Safe inside a quoted SQL identifier.
+  std::optional<std::string> sessions_table_prefix;
+  std::optional<std::string> customers_table_prefix;
+  std::optional<std::string> context_variables_table_prefix;
   std::filesystem::path data_dir;                        ///< absolute once loaded; empty only if `database` is set
   std::optional<std::filesystem::path> postgres_bin_dir; ///< nothing: the programs are looked for
   std::string embedded_user = "postgres";
@@ -107,6 +112,14 @@ struct settings {
   std::size_t turns_queued_max = 64;
   std::chrono::milliseconds request_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{5};
+  bool database_sessions = true;
+  std::size_t database_sessions_max = 1000;
+  std::size_t tenant_database_sessions_max = 300; ///< at most database_sessions_max
+  std::size_t database_backends_max = 15;
+  std::size_t tenant_database_backends_max = 0; ///< 0: three quarters of database_backends_max
+  std::chrono::milliseconds database_session_idle_timeout = std::chrono::minutes{5};
+  std::chrono::milliseconds database_session_lifetime = std::chrono::hours{24};
+  std::chrono::milliseconds database_backend_idle_timeout = std::chrono::minutes{1};
   std::string listen = "127.0.0.1:8080";                ///< see listen_address.hpp
   std::optional<std::filesystem::path> tls_certificate; ///< set with tls_key, or neither
   std::optional<std::filesystem::path> tls_key;
@@ -123,11 +136,18 @@ struct settings {
   std::size_t body_bytes_max = 16 * mebibyte;
   std::size_t message_bytes_max = 4 * mebibyte;
   std::size_t metadata_bytes_max = 64 * kibibyte;
+  std::size_t document_bytes_max = mebibyte;
   std::size_t response_compress_bytes_min = 4 * kibibyte; ///< 0: never
   std::chrono::milliseconds http_request_read_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds http_write_timeout = std::chrono::seconds{30};
   std::chrono::milliseconds http_idle_timeout = std::chrono::seconds{75};
   std::size_t streams_max = 15'000;
+  std::string mcp_server_name = "colloquy";
+  std::size_t mcp_server_port = 0;                ///< 0: no listener of its own
+  std::optional<std::string> mcp_allowed_hosts;   ///< beside the names of this machine
+  std::optional<std::string> mcp_allowed_origins; ///< beside the pages of this machine, and cors_origins
+  std::optional<std::string> mcp_resource_url;
+  std::optional<std::string> mcp_authorization_servers;
   bool access_log = false;
 };
 

@@ -73,6 +73,17 @@ void add_supabase_settings(std::vector<setting_descriptor>& table) {
 void add_place_settings(std::vector<setting_descriptor>& table) {
   table.push_back(text_setting("schema", &settings::schema, identifier_rule(),
                                "The schema that holds Colloquy's tables.", {{"SUPABASE_SCHEMA"}}));
+  const auto add_prefix = [&](std::string_view name, std::optional<std::string> settings::*member,
+                              std::string_view meaning) {
+    table.push_back(optional_text_setting(name, member, table_prefix_rule(), meaning));
+  };
+  add_prefix("sessions_table_prefix", &settings::sessions_table_prefix,
+             "The prefix of the tables of a framework's sessions store, such as parlant_sessions_; colloquy migrate "
+             "makes or adopts them. Unless set, its documents live in Colloquy's own table.");
+  add_prefix("customers_table_prefix", &settings::customers_table_prefix,
+             "The same for its customers store, such as parlant_customers_.");
+  add_prefix("context_variables_table_prefix", &settings::context_variables_table_prefix,
+             "The same for its context variables store, such as parlant_context_variables_.");
   table.push_back(path_setting("data_dir", &settings::data_dir, "${HOME}/.local/share/colloquy", path_rule(),
                                "The folder of the embedded server; unless set it is $XDG_DATA_HOME/colloquy, and where "
                                "that is not set either, .local/share/colloquy in the home folder."));
@@ -251,6 +262,7 @@ std::vector<setting_descriptor> make_table() {
   add_writing_settings(table);
   add_journal_settings(table);
   add_session_settings(table);
+  add_database_session_settings(table);
   add_edge_settings(table);
   return table;
 }

@@ -49,6 +49,27 @@ void add_caller_settings(std::vector<setting_descriptor>& table) {
                                "The claim that names a token's tenant."));
 }
 
+void add_mcp_settings(std::vector<setting_descriptor>& table) {
+  table.push_back(text_setting("mcp_server_name", &settings::mcp_server_name, server_name_rule(),
+                               "The name that clients of the Model Context Protocol are shown.",
+                               {{"MCP_SERVER_NAME"}}));
+  table.push_back(count_setting("mcp_server_port", &settings::mcp_server_port, {0, 65'535},
+                                "A port of 127.0.0.1 where HTTP is served, too, for clients of /mcp; 0 for none.",
+                                {{"MCP_SERVER_PORT"}}));
+  table.push_back(optional_text_setting("mcp_allowed_hosts", &settings::mcp_allowed_hosts, hosts_rule(),
+                                        "The names that /mcp may be asked for under, beside those of this machine."));
+  table.push_back(optional_text_setting("mcp_allowed_origins", &settings::mcp_allowed_origins, origins_rule(),
+                                        "The web origins whose pages may call /mcp, beside those of this machine and "
+                                        "of cors_origins."));
+  table.push_back(optional_text_setting("mcp_resource_url", &settings::mcp_resource_url, web_addresses_rule(),
+                                        "The address of /mcp as clients write it, which a token for it must name in "
+                                        "its aud; unless set it is made of the name that is asked for."));
+  table.push_back(optional_text_setting("mcp_authorization_servers", &settings::mcp_authorization_servers,
+                                        web_addresses_rule(),
+                                        "Who gives tokens for /mcp, as clients are told; unless set "
+                                        "it is jwt_issuer, if that is an address."));
+}
+
 void add_request_settings(std::vector<setting_descriptor>& table) {
   table.push_back(count_setting("http_connections_max", &settings::http_connections_max, {1, 1'000'000},
                                 "How many HTTP connections may be open at a time."));
@@ -64,6 +85,8 @@ void add_request_settings(std::vector<setting_descriptor>& table) {
                                "How large one message or event may be."));
   table.push_back(size_setting("metadata_bytes_max", &settings::metadata_bytes_max, {2, 64 * kibibyte},
                                "How large a session's metadata may be."));
+  table.push_back(size_setting("document_bytes_max", &settings::document_bytes_max, {kibibyte, mebibyte},
+                               "How large one document may be."));
   table.push_back(size_setting("response_compress_bytes_min", &settings::response_compress_bytes_min,
                                {0, 256 * mebibyte},
                                "From which size on a reply is compressed for a client that takes it; 0 for never."));
@@ -81,6 +104,7 @@ void add_edge_settings(std::vector<setting_descriptor>& table) {
   add_listening_settings(table);
   add_caller_settings(table);
   add_request_settings(table);
+  add_mcp_settings(table);
 }
 
 } // namespace colloquy::config

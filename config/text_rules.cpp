@@ -26,6 +26,12 @@ bool is_identifier(std::string_view text) {
                      [](char c) { return is_one_of(c, small_letters) || is_one_of(c, digits) || c == '_'; });
 }
 
+/// The longest that follows a prefix is variable_tag_associations and what stands behind that: of 63 bytes, which is
+/// where PostgreSQL cuts names, 26 must be left for those tables to have different names.
+bool is_table_prefix(std::string_view text) {
+  return is_identifier(text) && text.size() <= 37;
+}
+
 bool is_user(std::string_view text) {
   // The server refuses to run as root, so this is told before anything is started.
   return !text.empty() && text.size() <= 32 && (is_one_of(text.front(), small_letters) || text.front() == '_') &&
@@ -101,6 +107,30 @@ bool is_origins(std::string_view text) {
   return true;
 }
 
+/// Names or addresses, without ports.
+bool is_hosts(std::string_view text) {
+  return text.size() <= 2048 && text.find(",,") == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return is_one_of(c, small_letters) || is_one_of(c, digits) ||
+                  is_one_of(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._[]:,");
+         });
+}
+
+bool is_server_name(std::string_view text) {
+  return !text.empty() && is_application_name(text);
+}
+
+bool is_web_addresses(std::string_view text) {
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    const auto each = text.substr(0, comma);
+    if ((!each.starts_with("http://") && !each.starts_with("https://")) || !is_address(each))
+      return false;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return true;
+}
+
 bool is_long_secret(std::string_view text) {
   return text.size() >= 32 && is_secret(text);
 }
@@ -121,6 +151,10 @@ text_rule connection_rule() {
 
 text_rule identifier_rule() {
   return {"1 to 63 of a-z, 0-9 and _, not beginning with a digit", is_identifier};
+}
+
+text_rule table_prefix_rule() {
+  return {"1 to 37 of a-z, 0-9 and _, not beginning with a digit", is_table_prefix};
 }
 
 text_rule user_rule() {
@@ -179,6 +213,18 @@ text_rule listen_rule() {
 
 text_rule origins_rule() {
   return {"origins as https://app.example.com with commas between them, or * alone; empty for none", is_origins};
+}
+
+text_rule hosts_rule() {
+  return {"names of hosts with commas between them, without ports; empty for none", is_hosts};
+}
+
+text_rule web_addresses_rule() {
+  return {"addresses as https://auth.example.com/realm with commas between them; empty for none", is_web_addresses};
+}
+
+text_rule server_name_rule() {
+  return {"1 to 63 printable ASCII characters", is_server_name};
 }
 
 text_rule long_secret_rule() {

@@ -8,6 +8,7 @@ namespace colloquy::config {
 /// Functions, not constants: the table may be asked for before another file's constants are made.
 text_rule connection_rule();
 text_rule identifier_rule();
+text_rule table_prefix_rule();
 text_rule user_rule();
 text_rule application_name_rule();
 text_rule path_rule();
@@ -21,6 +22,9 @@ text_rule profile_rule();
 text_rule pool_mode_rule();
 text_rule listen_rule();
 text_rule origins_rule();
+text_rule hosts_rule();
+text_rule web_addresses_rule();
+text_rule server_name_rule();
 text_rule long_secret_rule();
 text_rule claim_rule();
 text_rule plain_text_rule();

@@ -51,7 +51,7 @@ std::string tenants_of(std::span<const session_write_ptr> writes) {
 /// What few batches have, so that the others are not searched for it again and again.
 struct batch_contents {
   bool creations = false;
-  bool changes = false; ///< keys, participants, changed rows
+  bool changes = false; ///< keys, participants, changed rows, deleted events
   bool erasures = false;
 };
 
@@ -59,7 +59,8 @@ batch_contents contents_of(std::span<const session_write_ptr> writes) {
   batch_contents holds;
   for (const auto& write : writes) {
     holds.creations = holds.creations || write->row;
-    holds.changes = holds.changes || write->key || write->changed || !write->participants.empty();
+    holds.changes =
+        holds.changes || write->key || write->changed || !write->participants.empty() || !write->deleted.empty();
     holds.erasures = holds.erasures || write->erases;
   }
   return holds;
@@ -85,6 +86,7 @@ encoded_batch encode_batch(const batch_position& position, std::span<const sessi
     add(sessions_call(writes));
     add(unused_keys_call(writes));
     add(forks_call(writes));
+    add(forks_deleted_call(writes));
   }
   add(events_call(writes));
   add(turns_call(writes));
@@ -93,6 +95,7 @@ encoded_batch encode_batch(const batch_position& position, std::span<const sessi
     add(participants_call(writes));
     add(former_participants_call(writes));
     add(changes_call(writes));
+    add(deleted_call(writes));
   }
   add(counters_call(writes));
   if (holds.erasures)

@@ -62,7 +62,7 @@ struct session_write {
   log_id log;
   std::uint64_t number = 0;                        ///< counts a session actor's writes from 1
   std::shared_ptr<const session_record> row{};     ///< set by the write that makes the session
-  std::shared_ptr<const session_record> changed{}; ///< its title, metadata, status, expires_at and version from now on
+  std::shared_ptr<const session_record> changed{}; ///< its title, metadata, status, labels and so on from now on
   std::optional<log_parent> parent{};  ///< of a session that is made as a fork; if it is gone, refused as data
   std::optional<remembered_key> key{}; ///< of the request, if it had one
   std::vector<participant_change> participants{};
@@ -70,14 +70,15 @@ struct session_write {
   std::vector<turn_row> turns{};       ///< in their new state
   std::int64_t turns_counted = 0;      ///< added to the session's turn_count
   std::int64_t tokens_counted = 0;     ///< added to the session's total_tokens
+  std::vector<event_range> deleted{};  ///< from the session's view; at offsets that are given out already
   bool erases = false;                 ///< hides the session for good; erasure.hpp does the rest. Its last write
   std::size_t bytes = 0;               ///< of the events and whatever else is large, for the bounds of a batch
   std::shared_ptr<const void> keeps{}; ///< the budget's reservation, held until nobody needs the write
 
   std::size_t event_count() const noexcept { return events ? events->size() : 0; }
   std::size_t rows() const noexcept {
-    return event_count() + turns.size() + participants.size() + (row ? 1 : 0) + (changed ? 1 : 0) + (key ? 1 : 0) +
-           (parent ? 2 : 0) + (erases ? 1 : 0);
+    return event_count() + turns.size() + participants.size() + deleted.size() + (row ? 1 : 0) + (changed ? 1 : 0) +
+           (key ? 1 : 0) + (parent ? 2 : 0) + (erases ? 1 : 0);
   }
 };
 using session_write_ptr = std::shared_ptr<const session_write>;

@@ -21,6 +21,8 @@ std::optional<statement_call> creation_keys_call(writes_view writes);
 std::optional<statement_call> sessions_call(writes_view writes);
 std::optional<statement_call> unused_keys_call(writes_view writes);
 std::optional<statement_call> forks_call(writes_view writes);
+/// What the forked sessions have deleted. After forks_call.
+std::optional<statement_call> forks_deleted_call(writes_view writes);
 
 // batch_log.cpp
 std::optional<statement_call> events_call(writes_view writes);
@@ -34,9 +36,18 @@ std::optional<statement_call> participants_call(writes_view writes);
 std::optional<statement_call> former_participants_call(writes_view writes);
 /// The last state of each session's row.
 std::optional<statement_call> changes_call(writes_view writes);
+/// Of events, from the view of their session; after these and their turns.
+std::optional<statement_call> deleted_call(writes_view writes);
 /// The sum of each session's counters.
 std::optional<statement_call> counters_call(writes_view writes);
 std::optional<statement_call> erasures_call(writes_view writes);
+
+/// PostgreSQL's text form of an array, because unnest() would flatten an array of arrays.
+std::string array_literal(const std::vector<std::string>& elements);
+/// Of a session's row; null stands for what is there unless somebody says otherwise.
+void add_labels(array_builder& to, const session_record& row);
+void add_mode(array_builder& to, const session_record& row);
+void add_consumption(array_builder& to, const session_record& row);
 
 inline void add_or_null(array_builder& to, const std::optional<std::string>& text) {
   if (text)

@@ -42,15 +42,23 @@ constexpr statement delete_participants{
     delete_participants_types};
 
 constexpr oid update_sessions_types[] = {oids::text_array, oids::uuid_array,        oids::text_array, oids::text_array,
-                                         oids::text_array, oids::timestamptz_array, oids::int8_array, oids::int8_array};
+                                         oids::text_array, oids::timestamptz_array, oids::int8_array, oids::int8_array,
+                                         oids::text_array, oids::text_array,        oids::text_array};
 constexpr statement update_sessions{
     "update_sessions",
     "UPDATE sessions AS s SET title = c.title, metadata = c.metadata, status = c.status,"
-    " expires_at = c.expires_at, expires_in_s = c.expires_in_s, version = c.version"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-    " AS c(tenant_id, id, title, metadata, status, expires_at, version, expires_in_s)"
+    " expires_at = c.expires_at, expires_in_s = c.expires_in_s, version = c.version,"
+    " labels = coalesce(c.labels::text[], '{}'), mode = coalesce(c.mode, 'auto'),"
+    " consumption_offsets = coalesce(c.consumption_offsets::jsonb, '{}')"
+    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    " AS c(tenant_id, id, title, metadata, status, expires_at, version, expires_in_s, labels, mode,"
+    " consumption_offsets)"
     " WHERE s.tenant_id = c.tenant_id AND s.id = c.id",
     update_sessions_types};
+
+constexpr oid delete_events_types[] = {oids::text_array, oids::uuid_array, oids::uuid_array, oids::int8_array,
+                                       oids::int8_array};
+constexpr statement delete_events{"delete_events", "SELECT delete_events($1, $2, $3, $4, $5)", delete_events_types};
 
 constexpr oid count_turns_types[] = {oids::text_array, oids::uuid_array, oids::int8_array, oids::int8_array};
 constexpr statement count_turns{
@@ -205,7 +213,8 @@ std::optional<statement_call> changes_call(writes_view writes) {
   array_builder tenants(oids::text, count, count * 12), sessions(oids::uuid, count, count * 16),
       titles(oids::text, count, 0), metadata(oids::text, count, count * 64), states(oids::text, count, count * 10),
       expires(oids::timestamptz, count, count * 8), versions(oids::int8, count, count * 8),
-      lives(oids::int8, count, count * 8);
+      lives(oids::int8, count, count * 8), labels(oids::text, count, 0), modes(oids::text, count, 0),
+      consumed(oids::text, count, 0);
   for (const auto* write : folded) {
     const auto& row = *write->changed;
     tenants.add(write->session.tenant.text());
@@ -216,11 +225,35 @@ std::optional<statement_call> changes_call(writes_view writes) {
     add_or_null(expires, row.expires_at);
     versions.add_int8(row.version);
     add_or_null(lives, row.expires_in);
+    add_labels(labels, row);
+    add_mode(modes, row);
+    add_consumption(consumed, row);
   }
   return statement_call{&update_sessions,
                         {std::move(tenants).finish(), std::move(sessions).finish(), std::move(titles).finish(),
                          std::move(metadata).finish(), std::move(states).finish(), std::move(expires).finish(),
-                         std::move(versions).finish(), std::move(lives).finish()}};
+                         std::move(versions).finish(), std::move(lives).finish(), std::move(labels).finish(),
+                         std::move(modes).finish(), std::move(consumed).finish()}};
+}
+
+std::optional<statement_call> deleted_call(writes_view writes) {
+  array_builder tenants(oids::text, 1, 0), sessions(oids::uuid, 1, 0), logs(oids::uuid, 1, 0), firsts(oids::int8, 1, 0),
+      lasts(oids::int8, 1, 0);
+  bool any = false;
+  for (const auto& write : writes)
+    for (const auto& range : write->deleted) {
+      any = true;
+      tenants.add(write->session.tenant.text());
+      sessions.add_uuid(write->session.id.bytes);
+      logs.add_uuid(write->log.bytes);
+      firsts.add_int8(range.first);
+      lasts.add_int8(range.last);
+    }
+  if (!any)
+    return std::nullopt;
+  return statement_call{&delete_events,
+                        {std::move(tenants).finish(), std::move(sessions).finish(), std::move(logs).finish(),
+                         std::move(firsts).finish(), std::move(lasts).finish()}};
 }
 
 std::optional<statement_call> counters_call(writes_view writes) {

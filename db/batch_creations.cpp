@@ -24,33 +24,34 @@ constexpr statement insert_creation_keys{
     creation_keys_types};
 
 constexpr oid insert_sessions_types[] = {
-    oids::text_array,        oids::uuid_array,        oids::uuid_array, oids::text_array,
-    oids::text_array,        oids::text_array,        oids::text_array, oids::text_array,
-    oids::timestamptz_array, oids::timestamptz_array, oids::uuid_array, oids::int8_array,
-    oids::int8_array,        oids::uuid_array,        oids::text_array, oids::text_array};
-constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 13};
+    oids::text_array, oids::uuid_array, oids::uuid_array, oids::text_array,        oids::text_array,
+    oids::text_array, oids::text_array, oids::text_array, oids::timestamptz_array, oids::timestamptz_array,
+    oids::uuid_array, oids::int8_array, oids::int8_array, oids::text_array,        oids::text_array,
+    oids::text_array, oids::uuid_array, oids::text_array, oids::text_array};
+constexpr std::span<const oid> plain_sessions_types{insert_sessions_types, 16};
 
 #define COLLOQUY_INSERT_SESSIONS                                                                                       \
   "INSERT INTO sessions (tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at,"          \
-  " updated_at, expires_at, parent_id, fork_offset, expires_in_s)"                                                     \
+  " updated_at, expires_at, parent_id, fork_offset, expires_in_s, labels, mode, consumption_offsets)"                  \
   " SELECT s.tenant_id, s.id, s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.metadata,"                    \
-  " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset, s.expires_in_s"
+  " s.created_at, s.created_at, s.expires_at, s.parent_id, s.fork_offset, s.expires_in_s,"                             \
+  " coalesce(s.labels::text[], '{}'), coalesce(s.mode, 'auto'), coalesce(s.consumption_offsets::jsonb, '{}')"
 #define COLLOQUY_SESSION_COLUMNS                                                                                       \
   "tenant_id, id, log_id, user_id, agent_id, external_id, title, metadata, created_at, expires_at, parent_id,"         \
-  " fork_offset, expires_in_s"
+  " fork_offset, expires_in_s, labels, mode, consumption_offsets"
 #define COLLOQUY_UNLESS_TAKEN                                                                                          \
   " ON CONFLICT (tenant_id, external_id) WHERE external_id IS NOT NULL DO NOTHING RETURNING id"
 
 constexpr statement insert_sessions{"insert_sessions",
                                     COLLOQUY_INSERT_SESSIONS
-                                    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-                                    " AS s(" COLLOQUY_SESSION_COLUMNS ")" COLLOQUY_UNLESS_TAKEN,
+                                    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+                                    " $16) AS s(" COLLOQUY_SESSION_COLUMNS ")" COLLOQUY_UNLESS_TAKEN,
                                     plain_sessions_types};
 
 constexpr statement insert_keyed_sessions{
     "insert_keyed_sessions",
-    COLLOQUY_INSERT_SESSIONS " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-                             " AS s(" COLLOQUY_SESSION_COLUMNS ", key_session, scope, key)"
+    COLLOQUY_INSERT_SESSIONS " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+                             " $18, $19) AS s(" COLLOQUY_SESSION_COLUMNS ", key_session, scope, key)"
                              " WHERE s.key IS NULL OR EXISTS (SELECT FROM idempotency_keys AS k"
                              " WHERE k.tenant_id = s.tenant_id AND k.session_id = s.key_session AND k.scope = s.scope"
                              " AND k.key = s.key AND k.made_session_id = s.id)" COLLOQUY_UNLESS_TAKEN,
@@ -66,6 +67,11 @@ constexpr statement drop_unused_keys{
     " AND k.made_session_id = u.made_session_id AND NOT EXISTS"
     " (SELECT FROM sessions AS s WHERE s.tenant_id = u.tenant_id AND s.id = u.made_session_id)",
     unused_keys_types};
+
+constexpr oid fork_deleted_types[] = {oids::text_array, oids::uuid_array, oids::uuid_array, oids::uuid_array,
+                                      oids::int8_array};
+constexpr statement fork_deleted_events{"fork_deleted_events", "SELECT fork_deleted_events($1, $2, $3, $4, $5)",
+                                        fork_deleted_types};
 
 constexpr oid add_forks_types[] = {oids::text_array, oids::uuid_array, oids::uuid_array,
                                    oids::uuid_array, oids::int8_array, oids::int8_array};
@@ -149,6 +155,7 @@ std::optional<statement_call> sessions_call(writes_view writes) {
       externals(oids::text, count, 0), titles(oids::text, count, 0), metadata(oids::text, count, count * 64),
       created(oids::timestamptz, count, count * 8), expires(oids::timestamptz, count, count * 8),
       parents(oids::uuid, count, 0), forks(oids::int8, count, 0), lives(oids::int8, count, count * 8),
+      labels(oids::text, count, 0), modes(oids::text, count, 0), consumed(oids::text, count, 0),
       key_sessions(oids::uuid, count, 0), scopes(oids::text, count, 0), keys(oids::text, count, 0);
   bool any_key = false;
   for (const auto* write : found) {
@@ -169,6 +176,9 @@ std::optional<statement_call> sessions_call(writes_view writes) {
     else
       forks.add_null();
     add_or_null(lives, row.expires_in);
+    add_labels(labels, row);
+    add_mode(modes, row);
+    add_consumption(consumed, row);
     any_key = any_key || write->key.has_value();
     if (write->key) {
       key_sessions.add_uuid(session_of_key(*write).bytes);
@@ -185,7 +195,8 @@ std::optional<statement_call> sessions_call(writes_view writes) {
                        std::move(users).finish(), std::move(agents).finish(), std::move(externals).finish(),
                        std::move(titles).finish(), std::move(metadata).finish(), std::move(created).finish(),
                        std::move(expires).finish(), std::move(parents).finish(), std::move(forks).finish(),
-                       std::move(lives).finish()}};
+                       std::move(lives).finish(), std::move(labels).finish(), std::move(modes).finish(),
+                       std::move(consumed).finish()}};
   if (any_key) {
     call.parameters.emplace_back(std::move(key_sessions).finish());
     call.parameters.emplace_back(std::move(scopes).finish());
@@ -234,6 +245,27 @@ std::optional<statement_call> forks_call(writes_view writes) {
   return statement_call{&add_forks,
                         {std::move(tenants).finish(), std::move(sessions).finish(), std::move(logs).finish(),
                          std::move(parents).finish(), std::move(offsets).finish(), std::move(messages).finish()}};
+}
+
+std::optional<statement_call> forks_deleted_call(writes_view writes) {
+  array_builder tenants(oids::text, 1, 0), sessions(oids::uuid, 1, 0), logs(oids::uuid, 1, 0),
+      parents(oids::uuid, 1, 0), offsets(oids::int8, 1, 0);
+  bool any = false;
+  for (const auto& write : writes) {
+    if (!write->row || !write->parent || !write->row->parent)
+      continue;
+    any = true;
+    tenants.add(write->session.tenant.text());
+    sessions.add_uuid(write->session.id.bytes);
+    logs.add_uuid(write->log.bytes);
+    parents.add_uuid(write->row->parent->bytes);
+    offsets.add_int8(write->parent->offset);
+  }
+  if (!any)
+    return std::nullopt;
+  return statement_call{&fork_deleted_events,
+                        {std::move(tenants).finish(), std::move(sessions).finish(), std::move(logs).finish(),
+                         std::move(parents).finish(), std::move(offsets).finish()}};
 }
 
 } // namespace colloquy::db

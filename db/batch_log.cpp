@@ -1,26 +1,38 @@
 // Events and turns of a batch: what almost every batch has.
 #include "db/batch_calls.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 #include <vector>
 
 namespace colloquy::db {
 namespace {
 
+// Arrays that go along each other in the list of a SELECT. As a function of FROM, unnest() would first write each of
+// them into a store of its own, and they are some fifteen for a batch that may have a few rows.
 constexpr oid insert_events_types[] = {oids::text_array, oids::uuid_array, oids::int8_array, oids::timestamptz_array,
-                                       oids::text_array, oids::text_array, oids::uuid_array, oids::int4_array,
-                                       oids::text_array, oids::text_array, oids::text_array, oids::text_array,
-                                       oids::text_array, oids::int8_array, oids::text_array};
+                                       oids::text_array, oids::text_array, oids::text_array, oids::int8_array,
+                                       oids::uuid_array, oids::int4_array, oids::text_array, oids::text_array,
+                                       oids::text_array, oids::text_array, oids::text_array};
 constexpr statement insert_events{
     "insert_events",
-    "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, role, turn_id, tokens, tool_call_id,"
-    " tool_call_ids, source, trace_id, data, messages, author)"
-    " SELECT e.tenant_id, e.log_id, e.position, e.created_at, e.kind, e.role, e.turn_id, e.tokens, e.tool_call_id,"
-    " e.tool_call_ids::text[], e.source, e.trace_id, e.data, e.messages, e.author"
-    " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-    " AS e(tenant_id, log_id, position, created_at, kind, role, turn_id, tokens, tool_call_id, tool_call_ids, source,"
-    " trace_id, data, messages, author)",
+    "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, role, data, messages, turn_id, tokens,"
+    " tool_call_id, tool_call_ids, source, trace_id, author)"
+    " SELECT e.tenant_id, e.log_id, e.position, e.created_at, e.kind, e.role, e.data, e.messages, e.turn_id, e.tokens,"
+    " e.tool_call_id, e.tool_call_ids::text[], e.source, e.trace_id, e.author"
+    " FROM (SELECT unnest($1) AS tenant_id, unnest($2) AS log_id, unnest($3) AS position, unnest($4) AS created_at,"
+    " unnest($5) AS kind, unnest($6) AS role, unnest($7) AS data, unnest($8) AS messages, unnest($9) AS turn_id,"
+    " unnest($10) AS tokens, unnest($11) AS tool_call_id, unnest($12) AS tool_call_ids, unnest($13) AS source,"
+    " unnest($14) AS trace_id, unnest($15) AS author) AS e",
     insert_events_types};
+
+// The same of events that have nothing else.
+constexpr std::size_t plain_columns = 8;
+constexpr statement insert_plain_events{
+    "insert_plain_events",
+    "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, role, data, messages)"
+    " SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8)",
+    std::span(insert_events_types).first<plain_columns>()};
 
 constexpr oid upsert_turns_types[] = {
     oids::text_array, oids::uuid_array,        oids::int8_array,        oids::uuid_array,        oids::text_array,
@@ -41,22 +53,67 @@ constexpr statement upsert_turns{
     " log_id = excluded.log_id, first_offset = excluded.first_offset, messages = excluded.messages",
     upsert_turns_types};
 
-/// PostgreSQL's text form of an array, because unnest() would flatten an array of arrays.
-std::string array_literal(const std::vector<std::string>& elements) {
-  std::string out = "{";
-  for (const auto& element : elements) {
-    if (out.size() > 1)
-      out.push_back(',');
-    out.push_back('"');
-    for (char c : element) {
-      if (c == '"' || c == '\\')
-        out.push_back('\\');
-      out.push_back(c);
+/// Whether all of an event stands in the columns that every event has.
+bool is_plain(const event& entry) {
+  return entry.turn.is_nil() && !entry.tokens && entry.tool_call_id.empty() && entry.tool_call_ids.empty() &&
+         entry.source.empty() && entry.trace_id.empty() && entry.author.empty();
+}
+
+using columns = std::vector<std::optional<std::string>>;
+
+template <class... Builders>
+columns finished(Builders&... builders) {
+  columns all;
+  (all.emplace_back(std::move(builders).finish()), ...);
+  return all;
+}
+
+columns columns_of_all(writes_view writes, std::size_t count, std::size_t bytes) {
+  array_builder tenants(oids::text, count, count * 12), logs(oids::uuid, count, count * 16),
+      offsets(oids::int8, count, count * 8), created(oids::timestamptz, count, count * 8),
+      kinds(oids::text, count, count * 8), roles(oids::text, count, count * 10), data(oids::text, count, bytes),
+      messages(oids::int8, count, count * 8);
+  for (const auto& write : writes) {
+    if (!write->events)
+      continue;
+    for (const auto& entry : *write->events) {
+      tenants.add(write->session.tenant.text());
+      logs.add_uuid(write->log.bytes);
+      offsets.add_int8(entry.offset);
+      created.add_timestamp(entry.created_at);
+      kinds.add(to_string(entry.kind));
+      roles.add_text_or_null(to_string(entry.role));
+      data.add(entry.data);
+      messages.add_int8(entry.messages);
     }
-    out.push_back('"');
   }
-  out.push_back('}');
-  return out;
+  return finished(tenants, logs, offsets, created, kinds, roles, data, messages);
+}
+
+columns columns_of_some(writes_view writes, std::size_t count) {
+  array_builder turns(oids::uuid, count, count * 16), tokens(oids::int4, count, 0), call_ids(oids::text, count, 0),
+      calls_made(oids::text, count, 0), sources(oids::text, count, 0), traces(oids::text, count, 0),
+      authors(oids::text, count, 0);
+  for (const auto& write : writes) {
+    if (!write->events)
+      continue;
+    for (const auto& entry : *write->events) {
+      add_or_null(turns, entry.turn);
+      if (entry.tokens)
+        tokens.add_int4(*entry.tokens);
+      else
+        tokens.add_null();
+      call_ids.add_text_or_null(entry.tool_call_id);
+      if (entry.tool_call_ids.empty())
+        calls_made.add_null();
+      else
+        calls_made.add(array_literal(entry.tool_call_ids));
+      sources.add_text_or_null(entry.source);
+      traces.add_text_or_null(entry.trace_id);
+      authors.add_text_or_null(entry.author);
+    }
+  }
+  return finished(turns, tokens, call_ids, calls_made, sources, traces, authors);
 }
 
 struct turn_in_batch {
@@ -84,51 +141,20 @@ std::vector<turn_in_batch> fold_turns(writes_view writes) {
 
 std::optional<statement_call> events_call(writes_view writes) {
   std::size_t count = 0, bytes = 0;
+  bool are_plain = true;
   for (const auto& write : writes) {
     count += write->event_count();
     bytes += write->bytes;
+    if (write->events)
+      are_plain = are_plain && std::all_of(write->events->begin(), write->events->end(), is_plain);
   }
   if (count == 0)
     return std::nullopt;
-  array_builder tenants(oids::text, count, count * 12), logs(oids::uuid, count, count * 16),
-      offsets(oids::int8, count, count * 8), created(oids::timestamptz, count, count * 8),
-      kinds(oids::text, count, count * 8), roles(oids::text, count, count * 10), turns(oids::uuid, count, count * 16),
-      tokens(oids::int4, count, 0), call_ids(oids::text, count, 0), calls_made(oids::text, count, 0),
-      sources(oids::text, count, 0), traces(oids::text, count, 0), data(oids::text, count, bytes),
-      messages(oids::int8, count, count * 8), authors(oids::text, count, 0);
-  for (const auto& write : writes) {
-    if (!write->events)
-      continue;
-    for (const auto& entry : *write->events) {
-      tenants.add(write->session.tenant.text());
-      logs.add_uuid(write->log.bytes);
-      offsets.add_int8(entry.offset);
-      created.add_timestamp(entry.created_at);
-      kinds.add(to_string(entry.kind));
-      roles.add_text_or_null(to_string(entry.role));
-      add_or_null(turns, entry.turn);
-      if (entry.tokens)
-        tokens.add_int4(*entry.tokens);
-      else
-        tokens.add_null();
-      call_ids.add_text_or_null(entry.tool_call_id);
-      if (entry.tool_call_ids.empty())
-        calls_made.add_null();
-      else
-        calls_made.add(array_literal(entry.tool_call_ids));
-      sources.add_text_or_null(entry.source);
-      traces.add_text_or_null(entry.trace_id);
-      data.add(entry.data);
-      messages.add_int8(entry.messages);
-      authors.add_text_or_null(entry.author);
-    }
-  }
-  return statement_call{&insert_events,
-                        {std::move(tenants).finish(), std::move(logs).finish(), std::move(offsets).finish(),
-                         std::move(created).finish(), std::move(kinds).finish(), std::move(roles).finish(),
-                         std::move(turns).finish(), std::move(tokens).finish(), std::move(call_ids).finish(),
-                         std::move(calls_made).finish(), std::move(sources).finish(), std::move(traces).finish(),
-                         std::move(data).finish(), std::move(messages).finish(), std::move(authors).finish()}};
+  statement_call call{are_plain ? &insert_plain_events : &insert_events, columns_of_all(writes, count, bytes)};
+  if (!are_plain)
+    for (auto& column : columns_of_some(writes, count))
+      call.parameters.push_back(std::move(column));
+  return call;
 }
 
 std::optional<statement_call> turns_call(writes_view writes) {

@@ -1,6 +1,7 @@
 #include "db/doctor_schema.hpp"
 
 #include "db/conninfo.hpp"
+#include "db/document_table_adoption.hpp"
 #include "db/running_work.hpp"
 
 #include <algorithm>
@@ -242,6 +243,15 @@ void look_into_catalog(session& connection, const std::string& schema, deadline 
       facts.missing.push_back(to_string(object));
 }
 
+void look_at_store_tables(session& connection, const std::string& schema, const document_tables& tables, deadline until,
+                          schema_facts& facts) {
+  facts.expected += tables.all().size();
+  const auto found = connection.query(missing_of_store_tables, {schema, store_tables_parameter(tables.all())}, until);
+  facts.catalog_failure = found.failure;
+  for (std::size_t row = 0; !found.failure && row < found.rows.size(); ++row)
+    facts.missing.push_back(found.at(row, 0));
+}
+
 /// check_schema connects by itself, and blocks.
 std::string with_connect_timeout(const std::string& conninfo, milliseconds limit) {
   auto values = parse_conninfo(conninfo);
@@ -279,12 +289,14 @@ std::vector<schema_object> expected_objects(std::span<const migration> all) {
 }
 
 schema_facts look_at_schema(session& connection, const std::string& conninfo, const std::string& schema,
-                            milliseconds limit) {
+                            milliseconds limit, const document_tables& tables) {
   const auto until = in(limit);
   running_work<result<schema_state>> recorded(
       [text = with_connect_timeout(conninfo, limit), schema] { return check_schema(text, schema); });
   schema_facts facts;
   look_into_catalog(connection, schema, until, facts);
+  if (!tables.all().empty() && !facts.catalog_failure)
+    look_at_store_tables(connection, schema, tables, until, facts);
   auto state = recorded.wait_until(until);
   if (!state)
     facts.failure = error{error_code::deadline_exceeded, "no answer within the time for this probe"};

@@ -3,6 +3,7 @@
 
 #include "db/doctor_facts.hpp"
 #include "db/doctor_session.hpp"
+#include "db/document_tables.hpp"
 #include "db/migrations.hpp"
 
 #include <span>
@@ -31,8 +32,8 @@ std::string to_string(const schema_object& object);
 std::vector<schema_object> expected_objects(std::span<const migration> all = embedded_migrations());
 
 /// What migrations are recorded (on a connection of its own, for check_schema does it), and what of the above the
-/// catalog has. With a connection that is lost only the first is told.
+/// catalog has, and of the tables of stores that have a prefix. With a connection that is lost only the first is told.
 schema_facts look_at_schema(session& connection, const std::string& conninfo, const std::string& schema,
-                            milliseconds limit = probe_limit);
+                            milliseconds limit = probe_limit, const document_tables& tables = {});
 
 } // namespace colloquy::db::doctor

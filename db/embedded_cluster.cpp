@@ -4,6 +4,7 @@
 #include <charconv>
 #include <fcntl.h>
 #include <poll.h>
+#include <span>
 #include <string_view>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -21,6 +22,9 @@ namespace fs = std::filesystem;
 constexpr const char* lock_name = "colloquy.lock";
 constexpr const char* cluster_name = "postgres";
 constexpr const char* unfinished_name = "postgres.new";
+
+// The roles of tenants' database sessions, whose passwords this process alone has.
+constexpr const char* tenants_line = "local all all scram-sha-256\n";
 
 /// What other roles the database holds, the migrations make; these three are ours to give.
 constexpr std::string_view logins[] = {"postgres", "colloquy_owner", "colloquy"};
@@ -130,6 +134,13 @@ result<void> run_initdb(const data_folder& data, int folder, const fs::path& ini
   if (done->status != 0)
     return explain_failure(data, "initdb ended with " + describe_exit(done->status), done->text);
   return {};
+}
+
+std::string joined(std::span<const std::string_view> names) {
+  std::string text;
+  for (const auto name : names)
+    text += (text.empty() ? "" : ",") + std::string(name);
+  return text;
 }
 
 std::string quoted(const std::string& name) {
@@ -249,7 +260,8 @@ result<unique_fd> prepare_cluster(const data_folder& data, const cluster& c, con
   const os_user* owner = run_as ? &*run_as : nullptr;
   const int folder = c.folder.get();
   for (const auto& [name, text] :
-       {std::pair<const char*, std::string>{"pg_hba.conf", "local all all peer map=colloquy\n"},
+       {std::pair<const char*, std::string>{"pg_hba.conf",
+                                            "local all " + joined(logins) + " peer map=colloquy\n" + tenants_line},
         {"pg_ident.conf", map}})
     if (const int failed = replace_file_at(folder, name, "# Written by Colloquy at each start.\n" + text, owner))
       return io_failure("write", path / name, failed);

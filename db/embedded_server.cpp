@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "db/embedded_catalogs.hpp"
 #include "db/embedded_cluster.hpp"
 #include "db/embedded_leftovers.hpp"
 #include "db/embedded_log.hpp"
@@ -284,6 +285,9 @@ const std::string& embedded_server::owner_conninfo() const {
 }
 const std::string& embedded_server::service_conninfo() const {
   return state_->service_conninfo;
+}
+result<void> embedded_server::close_catalogs() const {
+  return embedded::close_catalogs(state_->socket_dir, "colloquy");
 }
 pid_t embedded_server::pid() const {
   return state_->pid;

@@ -62,6 +62,8 @@ public:
   const std::string& owner_conninfo() const;
   /// As `colloquy`, who owns nothing and inherits nothing: for everything else.
   const std::string& service_conninfo() const;
+  /// After migrating: takes from everybody what would show tenants' roles more than their own (embedded_catalogs.hpp).
+  result<void> close_catalogs() const;
   pid_t pid() const;
   int major_version() const;
   /// Whether this start made the cluster.

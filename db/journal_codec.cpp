@@ -34,6 +34,10 @@ struct enum_range<session_status> {
   static constexpr auto first = session_status::active, last = session_status::expired;
 };
 template <>
+struct enum_range<session_mode> {
+  static constexpr auto first = session_mode::automatic, last = session_mode::manual;
+};
+template <>
 struct enum_range<turn_status> {
   static constexpr auto first = turn_status::queued, last = turn_status::lost;
 };
@@ -45,7 +49,12 @@ struct enum_range<participant_role> {
 /// Writes what it is shown.
 class sink {
 public:
-  explicit sink(std::size_t bytes_expected) { bytes_.reserve(bytes_expected); }
+  explicit sink(std::size_t bytes_expected) {
+    bytes_.reserve(bytes_expected);
+    (*this)(journal_codec_version);
+  }
+
+  static constexpr std::uint8_t version() noexcept { return journal_codec_version; }
 
   template <class Integer>
   requires std::is_integral_v<Integer>
@@ -87,6 +96,13 @@ public:
     for (const auto& each : values)
       show(*this, each);
   }
+  void operator()(const consumption_map& offsets) {
+    length(offsets.size());
+    for (const auto& [client, offset] : offsets) {
+      (*this)(client);
+      (*this)(offset);
+    }
+  }
   void operator()(const event_block& events) { (*this)(events ? *events : std::vector<event>{}); }
 
   std::string take() { return std::move(bytes_); }
@@ -102,7 +118,11 @@ private:
 class source {
 public:
   explicit source(std::string_view bytes)
-    : bytes_(bytes) {}
+    : bytes_(bytes) {
+    (*this)(version_);
+  }
+
+  std::uint8_t version() const noexcept { return version_; }
 
   template <class Integer>
   requires std::is_integral_v<Integer>
@@ -188,6 +208,17 @@ public:
     for (auto left = length(); left > 0 && problem_.empty(); --left)
       show(*this, values.emplace_back());
   }
+  void operator()(consumption_map& offsets) {
+    for (auto left = length(); left > 0 && problem_.empty(); --left) {
+      std::string client;
+      std::int64_t offset = 0;
+      (*this)(client);
+      (*this)(offset);
+      require(offset >= 0 && offset <= limits::consumption_offset_max, "how far a client has read is out of range");
+      require(offsets.empty() || offsets.rbegin()->first < client, "clients that are not in order");
+      offsets.emplace_hint(offsets.end(), std::move(client), offset);
+    }
+  }
   void operator()(event_block& events) {
     std::vector<event> got;
     (*this)(got);
@@ -223,6 +254,7 @@ private:
   std::string_view bytes_;
   std::size_t at_ = 0;
   std::string problem_;
+  std::uint8_t version_ = 0;
 };
 
 // What of a record is written, and in which order: for both ways. Whoever adds a field raises the version.
@@ -258,6 +290,13 @@ void show(Way& way, Record& record) {
            record.status, record.created_at, record.updated_at, record.expires_at, record.expires_in, record.turn_count,
            record.total_tokens, record.next_offset, record.durable_offset, record.version, record.parent,
            record.fork_offset, record.metadata);
+  if (way.version() >= 2)
+    show_all(way, record.labels, record.mode, record.consumption_offsets);
+}
+
+template <class Way, is_a<event_range> Range>
+void show(Way& way, Range& range) {
+  show_all(way, range.first, range.last);
 }
 
 template <class Way, is_a<token_usage> Usage>
@@ -290,6 +329,8 @@ template <class Way, is_a<session_write> Write>
 void show(Way& way, Write& write) {
   show_all(way, write.session, write.log, write.number, write.row, write.changed, write.parent, write.key,
            write.participants, write.events, write.turns, write.turns_counted, write.tokens_counted, write.erases);
+  if (way.version() >= 2)
+    show(way, write.deleted);
   if constexpr (std::is_const_v<Write>) {
     way(std::uint64_t{write.bytes});
   } else {
@@ -304,6 +345,9 @@ void check(source& bytes, const session_write& write) {
   const auto is_of_session = [&](const auto& record) { return !record || record->key == write.session; };
   bytes.require(is_of_session(write.row) && is_of_session(write.changed), "the row of another session");
   bytes.require(!write.events || write.events->front().offset >= 0, "an offset below 0");
+  bytes.require(std::all_of(write.deleted.begin(), write.deleted.end(),
+                            [](const event_range& range) { return range.first >= 0 && range.first <= range.last; }),
+                "a range of deleted events that is none");
   bytes.require(write.bytes <= bytes_max, "a size out of range");
   bytes.require(bytes.is_at_end(), "more than a write");
 }
@@ -312,11 +356,9 @@ void check(source& bytes, const session_write& write) {
 template <class Value>
 result<Value> decode_all(std::string_view bytes, void (*check_value)(source&, const Value&)) {
   source from(bytes);
-  std::uint8_t version = 0;
-  from(version);
-  if (from.problem().empty() && version != journal_codec_version)
-    return error{error_code::invalid_request, "a record of format " + std::to_string(version) +
-                                                  "; this version of the program reads format " +
+  if (from.problem().empty() && (from.version() < 1 || from.version() > journal_codec_version))
+    return error{error_code::invalid_request, "a record of format " + std::to_string(from.version()) +
+                                                  "; this version of the program reads formats 1 to " +
                                                   std::to_string(journal_codec_version)};
   Value value;
   show(from, value);
@@ -333,7 +375,6 @@ std::string encode_write(const session_write& write) {
   for (std::size_t i = 0; i < write.event_count(); ++i)
     expected += (*write.events)[i].data.size() + 160;
   sink bytes(expected);
-  bytes(journal_codec_version);
   show(bytes, write);
   return bytes.take();
 }
@@ -344,7 +385,6 @@ result<session_write> decode_write(std::string_view bytes) {
 
 std::string encode_record(const session_record& record) {
   sink bytes(256 + record.metadata.size());
-  bytes(journal_codec_version);
   show(bytes, record);
   return bytes.take();
 }

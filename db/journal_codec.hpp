@@ -14,17 +14,17 @@
 
 namespace colloquy::db {
 
-/// Also of encode_record(), whose bytes are kept in the database for as long as idempotency keys are: whoever raises it
-/// goes on reading the former one there.
-inline constexpr std::uint8_t journal_codec_version = 1;
+/// What is written. Also of encode_record(), whose bytes are kept in the database for as long as idempotency keys are.
+/// Those before are read, too: 1 knew no labels, mode and consumption offsets of sessions, and no deleted events.
+inline constexpr std::uint8_t journal_codec_version = 2;
 
 /// All of it but `keeps`. An empty list of events is written as none.
 std::string encode_write(const session_write& write);
 
 /// Trusts nothing: every length, word and flag is checked; texts are what PostgreSQL can hold, offsets rise by one, a
 /// row that the write makes or changes is its session's, times and lifetimes lie in ranges that can be calculated with.
-/// What it accepts, encode_write() makes the same bytes of. Takes memory by the size of `bytes`, whatever they say.
-/// Errors: invalid_request, saying what is wrong and at which byte, without content.
+/// What it accepts of this version, encode_write() makes the same bytes of. Takes memory by the size of `bytes`,
+/// whatever they say. Errors: invalid_request, saying what is wrong and at which byte, without content.
 result<session_write> decode_write(std::string_view bytes);
 
 /// A session's record in the same format, and back in the same way.

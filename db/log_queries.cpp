@@ -33,8 +33,27 @@ constexpr statement read_fork{"read_fork",
                               "SELECT " COLLOQUY_EVENT_COLUMNS " FROM read_fork($1, $2, $3, $4, $5, $6, $8, $7) AS v",
                               read_fork_types};
 
+// Beside those of read_log: the session, from which end, with what is deleted, kinds, source, trace. No kinds, and
+// null: whatever they are.
+constexpr oid read_view_types[] = {oids::text,       oids::uuid,    oids::int8, oids::int8,    oids::int8,
+                                   oids::int8,       oids::boolean, oids::uuid, oids::boolean, oids::boolean,
+                                   oids::text_array, oids::text,    oids::text};
+constexpr statement read_view{
+    "read_view",
+    "SELECT (r.entry).\"offset\", (r.entry).created_at, (r.entry).kind, (r.entry).role, (r.entry).turn_id,"
+    " (r.entry).tokens, (r.entry).tool_call_id, (r.entry).tool_call_ids, (r.entry).source, (r.entry).trace_id,"
+    " (r.entry).data, (r.entry).messages, (r.entry).author, r.is_deleted"
+    " FROM read_view($1, $8, $2, $3, $4, $5, $6, $9, $7, $10, nullif($11, '{}'), $12, $13) AS r",
+    read_view_types};
+constexpr int deleted_column = 13;
+
 constexpr oid count_hidden_types[] = {oids::text, oids::uuid, oids::int8};
 constexpr statement count_hidden_statement{"count_hidden", "SELECT count_hidden($1, $2, $3)", count_hidden_types};
+
+constexpr oid count_hidden_in_view_types[] = {oids::text, oids::uuid, oids::int8, oids::uuid};
+constexpr statement count_hidden_in_view{"count_hidden_in_view",
+                                         "SELECT count_hidden($1, $2, $3) + count_deleted($1, $4, $2, $3)",
+                                         count_hidden_in_view_types};
 
 constexpr oid find_fork_point_types[] = {oids::text, oids::uuid, oids::int8};
 constexpr statement find_fork_point_statement{
@@ -68,7 +87,18 @@ unit read_log(const log_source& source, const log_part& part) {
                       {source.tenant.text(), encode_uuid(source.log.bytes), encode_int8(part.after),
                        encode_int8(part.before), encode_int8(static_cast<std::int64_t>(part.limit)),
                        encode_int8(static_cast<std::int64_t>(part.bytes_max)), encode_bool(part.only_messages)}};
-  if (source.is_fork) {
+  const bool is_filtered = !part.kinds.empty() || part.source || part.trace_id;
+  if (source.has_deleted || is_filtered) {
+    call.what = &read_view;
+    array_builder kinds(oids::text, part.kinds.size(), part.kinds.size() * 8);
+    for (const auto kind : part.kinds)
+      kinds.add(to_string(kind));
+    for (auto& parameter : {encode_uuid(source.session.bytes), encode_bool(part.newest_first),
+                            encode_bool(part.with_deleted), std::move(kinds).finish()})
+      call.parameters.emplace_back(parameter);
+    call.parameters.push_back(part.source);
+    call.parameters.push_back(part.trace_id);
+  } else if (source.is_fork) {
     call.what = &read_fork;
     call.parameters.emplace_back(encode_bool(part.newest_first));
   }
@@ -86,6 +116,17 @@ result<std::vector<event>> decode_log(const unit_outcome& outcome) {
   return events;
 }
 
+std::vector<event_offset> decode_deleted_offsets(const unit_outcome& outcome) {
+  std::vector<event_offset> deleted;
+  if (outcome.failure)
+    return deleted;
+  const auto& found = outcome.results.back();
+  for (int i = 0; i < found.count() && found.columns() > deleted_column; ++i)
+    if (decode_bool(found.get(i, deleted_column)))
+      deleted.push_back(decode_int8(found.get(i, 0)));
+  return deleted;
+}
+
 unit read_first_message(const log_source& source) {
   log_part part;
   part.limit = 1;
@@ -93,9 +134,14 @@ unit read_first_message(const log_source& source) {
   return read_log(source, part);
 }
 
-unit count_hidden(const log_source& source, const session_key&, event_offset through) {
-  return {{tenant_call(source.tenant),
-           {&count_hidden_statement, {source.tenant.text(), encode_uuid(source.log.bytes), encode_int8(through)}}}};
+unit count_hidden(const log_source& source, event_offset through) {
+  statement_call call{&count_hidden_statement,
+                      {source.tenant.text(), encode_uuid(source.log.bytes), encode_int8(through)}};
+  if (source.has_deleted) {
+    call.what = &count_hidden_in_view;
+    call.parameters.emplace_back(encode_uuid(source.session.bytes));
+  }
+  return {{tenant_call(source.tenant), std::move(call)}};
 }
 
 result<std::int64_t> decode_count(const unit_outcome& outcome) {

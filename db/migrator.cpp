@@ -213,6 +213,10 @@ void add_lines(std::string& out, const std::string& sentence, const std::vector<
 
 } // namespace
 
+std::string migration_head(std::string_view schema) {
+  return transaction_head(schema);
+}
+
 result<migration_report> migrate(const std::string& conninfo, std::string_view schema,
                                  const std::vector<std::string>& logins, std::span<const migration> all) {
   if (auto checked = check_arguments(schema, all); !checked)

@@ -30,6 +30,7 @@ struct migration_report {
   int version = 0;                   ///< the highest number that is recorded now
   std::vector<std::string> applied;  ///< by this call, in order, as "0001_sessions_events_turns"
   std::vector<std::string> prepared; ///< SQL that this call ran for schema, roles and grants
+  std::vector<std::string> adopted;  ///< tables of stores that were made or adopted (db/document_table_adoption.hpp)
 };
 
 /// Makes schema, roles and grants where they are missing, then applies what is not recorded yet, in order. `logins` are
@@ -69,5 +70,8 @@ result<schema_state> check_schema(const std::string& conninfo, std::string_view 
 /// every supported version of the server. The user who runs it owns the tables.
 result<std::string> print_sql(std::string_view schema, const std::vector<std::string>& logins = {},
                               std::span<const migration> all = embedded_migrations());
+
+/// How every transaction that changes the schema begins: BEGIN, the time limits, the advisory lock, the schema.
+std::string migration_head(std::string_view schema);
 
 } // namespace colloquy::db

@@ -55,6 +55,9 @@ public:
   /// Whether a transaction is open and has not failed.
   bool in_transaction() const;
 
+  /// What the other end gave at login: a pooler's is not the backend's.
+  int reported_pid() const { return PQbackendPID(connection_.get()); }
+
   int server_version() const { return PQserverVersion(connection_.get()); }
 
 private:

@@ -198,7 +198,8 @@ bool pipeline_connection::send_unnamed(const char* sql, unit_in_flight& state) {
 }
 
 bool pipeline_connection::send_call(const statement_call& call, unit_in_flight& state) {
-  const bool is_text = call.own != nullptr;
+  const bool is_composed = call.own != nullptr;
+  const bool is_text = is_composed && !call.own->is_binary;
   const auto count = call.parameters.size();
   std::vector<const char*> values(count, nullptr);
   std::vector<int> lengths(count, 0);
@@ -209,15 +210,15 @@ bool pipeline_connection::send_call(const statement_call& call, unit_in_flight& 
     values[i] = call.parameters[i]->c_str();
     lengths[i] = static_cast<int>(call.parameters[i]->size());
   }
-  const char* sql = is_text ? call.own->sql.c_str() : call.what->sql;
-  const auto types = is_text ? std::span<const oid>(call.own->parameter_types) : call.what->parameter_types;
+  const char* sql = is_composed ? call.own->sql.c_str() : call.what->sql;
+  const auto types = is_composed ? std::span<const oid>(call.own->parameter_types) : call.what->parameter_types;
   const int parameters = static_cast<int>(count);
-  if (is_text && !call.own->keep_prepared) {
+  if (is_composed && !call.own->keep_prepared) {
     state.commands.push_back({});
     std::vector<oid> all_types(types.begin(), types.end());
     all_types.resize(count); // 0: the server infers it
     return PQsendQueryParams(connection_.get(), sql, parameters, all_types.data(), values.data(), lengths.data(),
-                             formats.data(), /*resultFormat=*/0) == 1;
+                             formats.data(), is_text ? 0 : 1) == 1;
   }
   const auto use = statements_.take(call);
   const std::string name = *use.name;

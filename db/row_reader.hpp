@@ -76,7 +76,7 @@ private:
   "s.log_id, s.user_id, s.agent_id, s.external_id, s.title, s.status, s.created_at, s.updated_at, s.expires_at,"       \
   " coalesce(s.expires_in_s, extract(epoch FROM s.expires_at - s.created_at)::bigint), s.turn_count,"                  \
   " s.total_tokens, s.version, s.metadata::text, s.parent_id, s.fork_offset,"                                          \
-  " coalesce(e.\"offset\", s.fork_offset, -1)"
+  " coalesce(e.\"offset\", s.fork_offset, -1), s.labels, s.mode, s.consumption_offsets::text"
 #define COLLOQUY_LAST_EVENT                                                                                            \
   " LEFT JOIN LATERAL (SELECT l.\"offset\", l.messages FROM events AS l WHERE l.tenant_id = s.tenant_id"               \
   " AND l.log_id = s.log_id ORDER BY l.\"offset\" DESC LIMIT 1) AS e ON true"

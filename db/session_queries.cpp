@@ -2,8 +2,10 @@
 
 #include "db/journal_codec.hpp"
 #include "db/row_reader.hpp"
+#include "messages/content.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace colloquy::db {
 namespace {
@@ -22,6 +24,7 @@ constexpr statement read_session_statement{
     " ORDER BY p.user_id),"
     " ARRAY(SELECT p.role FROM participants AS p WHERE p.tenant_id = s.tenant_id AND p.session_id = s.id"
     " ORDER BY p.user_id),"
+    " EXISTS (SELECT FROM deleted_events AS d WHERE d.tenant_id = s.tenant_id AND d.session_id = s.id),"
     " EXISTS (SELECT FROM processes AS p WHERE p.process_id = t.process_id AND p.ended_at IS NOT NULL),"
     " " COLLOQUY_TURN_COLUMNS " FROM sessions AS s" COLLOQUY_LAST_EVENT
     " LEFT JOIN logs AS f ON s.parent_id IS NOT NULL AND f.tenant_id = s.tenant_id AND f.id = s.log_id"
@@ -75,6 +78,17 @@ std::vector<participant> read_participants(row_reader& row) {
   return found;
 }
 
+consumption_map read_consumption(std::string_view json) {
+  consumption_map found;
+  if (const auto members = split_object(json))
+    for (const auto& [client, value] : *members) {
+      std::int64_t offset = 0;
+      std::from_chars(value.data(), value.data() + value.size(), offset);
+      found.emplace(client, offset);
+    }
+  return found;
+}
+
 } // namespace
 
 statement_call tenant_call(const tenant_id& tenant) {
@@ -108,6 +122,9 @@ session_record read_record(const session_key& key, row_reader& row) {
   record.fork_offset = row.optional_int8();
   record.durable_offset = row.int8();
   record.next_offset = record.durable_offset + 1;
+  record.labels = decode_text_array(row.bytes()).value_or(std::vector<std::string>{});
+  record.mode = parse_session_mode(row.bytes()).value_or(session_mode::automatic);
+  record.consumption_offsets = read_consumption(row.bytes());
   return record;
 }
 
@@ -145,6 +162,7 @@ result<stored_session> decode_session(const session_key& key, const unit_outcome
   stored.record = read_record(key, row);
   stored.messages = row.int8();
   stored.participants = read_participants(row);
+  stored.has_deleted = row.boolean();
   stored.granter_ended_cleanly = row.boolean();
   if (!row.next_is_null())
     stored.last_turn = read_turn_row(row);

@@ -20,6 +20,7 @@ struct stored_session {
   session_record record;     ///< next_offset and durable_offset come from the log
   std::int64_t messages = 0; ///< in the log
   std::optional<turn_row> last_turn{};
+  bool has_deleted = false;           ///< events, from its view
   bool granter_ended_cleanly = false; ///< the process that granted a running turn
   std::vector<participant> participants{};
 };
@@ -36,7 +37,9 @@ result<std::optional<session_id>> decode_found(const unit_outcome& outcome);
 struct log_source {
   tenant_id tenant;
   log_id log;
-  bool is_fork = false; ///< its log begins in another one
+  bool is_fork = false;     ///< its log begins in another one
+  session_id session{};     ///< whose view of it
+  bool has_deleted = false; ///< that session has deleted some of it
 };
 
 /// A part of a log: offsets after < x < before, at most `limit` events from the end that `newest_first` says and in the
@@ -48,18 +51,25 @@ struct log_part {
   std::size_t bytes_max = limits::page_bytes_max;
   bool newest_first = false;
   bool only_messages = false;
+  std::vector<event_kind> kinds{}; ///< none: all
+  std::optional<std::string> source{};
+  std::optional<std::string> trace_id{};
+  bool with_deleted = false; ///< by the session; else they are left out
 };
-/// What a rolled-back turn wrote is left out. Costs what it returns, what it passes over (hidden events; with
-/// only_messages whatever else there is), and in a fork the links between its newest end and the part that is read.
+/// What a rolled-back turn wrote is left out. Costs what it returns, what it passes over (hidden events but for long
+/// ranges of deleted ones; what a filter does not want), and in a fork the links between its newest end and the part
+/// that is read.
 unit read_log(const log_source& source, const log_part& part);
 result<std::vector<event>> decode_log(const unit_outcome& outcome);
+/// Of those, what was deleted; of a part with_deleted.
+std::vector<event_offset> decode_deleted_offsets(const unit_outcome& outcome);
 
 /// The log's first message, for histories that keep a leading system message.
 unit read_first_message(const log_source& source);
 /// Decoded by decode_log.
 
-/// Messages up to and including that offset that rolled-back turns hide.
-unit count_hidden(const log_source& source, const session_key& key, event_offset through);
+/// Messages up to and including that offset that rolled-back turns hide, or that the session has deleted.
+unit count_hidden(const log_source& source, event_offset through);
 result<std::int64_t> decode_count(const unit_outcome& outcome);
 
 /// Where a fork at that offset has to begin: the log that holds the offset itself. not_found if there is none.

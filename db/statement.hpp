@@ -22,11 +22,13 @@ struct statement {
   std::span<const oid> parameter_types;
 };
 
-/// SQL that a leaseholder brought: one statement, values as parameters in text, rows in text.
+/// SQL that a leaseholder brought: one statement, values as parameters in text, rows in text. Or one of ours whose text
+/// is put together: then all are in binary, as with a static one.
 struct caller_statement {
   std::string sql;
   std::vector<oid> parameter_types; ///< 0, or nothing: the server infers it
   bool keep_prepared = true;        ///< false: parsed anew each time, and takes no place in the cache
+  bool is_binary = false;           ///< then every type is given
 };
 
 /// One of our statements with its parameters in binary, none of them null; or a caller's, in text, with nulls.

@@ -6,7 +6,7 @@
 namespace colloquy::db {
 namespace {
 
-/// The same text with other types is another statement.
+/// The same text with other types is another statement; the format is chosen anew with every execution.
 std::string key_of(const caller_statement& statement) {
   std::string key;
   for (const auto type : statement.parameter_types)

@@ -88,6 +88,10 @@ const statement read_erasures{"read_erasures",
 const statement find_erasure{"find_erasure", "SELECT session_id FROM erasures WHERE tenant_id = $1 AND session_id = $2",
                              of_session_types};
 
+const statement find_document_erasures{
+    "find_document_erasures", "SELECT tenant_id, collection_id FROM document_erasures ORDER BY begun_at LIMIT $1",
+    limit_types};
+
 const statement forget_participant{
     "forget_participant",
     "WITH gone AS (DELETE FROM participants AS p USING"

@@ -24,6 +24,7 @@ extern const statement forget_processes;
 extern const statement erase_step;
 extern const statement read_erasures;
 extern const statement find_erasure;
+extern const statement find_document_erasures;
 extern const statement forget_participant;
 extern const statement forget_author;
 

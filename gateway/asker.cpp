@@ -2,7 +2,6 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <caf/error.hpp>
 #include <caf/exit_reason.hpp>
@@ -43,13 +42,13 @@ asker::~asker() {
   self_->cleanup(caf::make_error(caf::exit_reason::normal), nullptr); // its own disconnect() is in no library of Debian
 }
 
-asio::awaitable<caf::message> asker::ask_message(caf::strong_actor_ptr whom, caf::message request,
-                                                 clock::duration limit, ask_number* number) {
+task<caf::message> asker::ask_message(caf::strong_actor_ptr whom, caf::message request, clock::duration limit,
+                                      ask_number* number) {
   const auto id = self_->new_request_id(caf::message_priority::normal);
   const auto key = id.response_id().integer_value();
   if (number != nullptr)
     *number = key;
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(caf::message)>(
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<loop_executor>, void(caf::message)>(
       [&](auto handler) {
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
         pending_.emplace(key, waiting{[shared](caf::message answer) { std::move (*shared)(std::move(answer)); },
@@ -65,7 +64,7 @@ asio::awaitable<caf::message> asker::ask_message(caf::strong_actor_ptr whom, caf
                             no_answer{error{error_code::database_unavailable, "the service is starting", 1000ms}}));
           });
       },
-      asio::use_awaitable);
+      use_task);
 }
 
 void asker::tell_message(const caf::strong_actor_ptr& whom, caf::message note) {

@@ -6,12 +6,11 @@
 // that still comes is dropped.
 #pragma once
 
+#include "gateway/loop.hpp"
 #include "messages/error.hpp"
 #include "messages/subscription_interface.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <caf/actor.hpp>
 #include <caf/actor_cast.hpp>
@@ -48,8 +47,7 @@ public:
   /// The answer, or why there is none: deadline_exceeded at the deadline, internal if the actor is gone, overloaded if
   /// it was cancelled. `number`, if given, is set before anything is waited for: for cancel().
   template <class Reply, class Handle, class Request>
-  boost::asio::awaitable<result<Reply>> ask(const Handle& whom, Request request, clock::duration limit,
-                                            ask_number* number = nullptr) {
+  task<result<Reply>> ask(const Handle& whom, Request request, clock::duration limit, ask_number* number = nullptr) {
     auto answer = co_await ask_message(caf::actor_cast<caf::strong_actor_ptr>(whom),
                                        caf::make_message(std::move(request)), limit, number);
     if (answer.template match_elements<result<Reply>>())
@@ -78,8 +76,8 @@ private:
     clock::time_point deadline;
   };
 
-  boost::asio::awaitable<caf::message> ask_message(caf::strong_actor_ptr whom, caf::message request,
-                                                   clock::duration limit, ask_number* number);
+  task<caf::message> ask_message(caf::strong_actor_ptr whom, caf::message request, clock::duration limit,
+                                 ask_number* number);
   void tell_message(const caf::strong_actor_ptr& whom, caf::message note);
   static error why_not(const caf::message& answer);
   void take(caf::mailbox_element_ptr arrived); // any thread
@@ -92,7 +90,7 @@ private:
   caf::actor companion_;
   caf::actor_companion* self_ = nullptr; // companion_'s
   std::unordered_map<ask_number, waiting> pending_;
-  boost::asio::steady_timer deadlines_;
+  loop_timer deadlines_;
   bool watches_deadlines_ = false;
   std::vector<caf::mailbox_element_ptr> taken_; // what drain() works on
 

@@ -69,7 +69,7 @@ authenticator::authenticator(asker& asks, const service_handles& to, authenticat
 
 authenticator::~authenticator() = default;
 
-asio::awaitable<result<principal>> authenticator::identify(std::optional<std::string_view> authorization) {
+task<result<principal>> authenticator::identify(std::optional<std::string_view> authorization) {
   if (!authorization) {
     const auto needed = co_await needs_key();
     if (!needed)
@@ -90,7 +90,7 @@ asio::awaitable<result<principal>> authenticator::identify(std::optional<std::st
   co_return co_await identify_key(secret);
 }
 
-asio::awaitable<result<principal>> authenticator::identify_key(std::string_view key) {
+task<result<principal>> authenticator::identify_key(std::string_view key) {
   const auto digest = sha256(key);
   if (auto known = recall(digest))
     co_return *known;
@@ -118,7 +118,7 @@ asio::awaitable<result<principal>> authenticator::identify_key(std::string_view 
 }
 
 /// The one that was made at the first start.
-asio::awaitable<result<principal>> authenticator::identify_made_admin(std::string_view key) {
+task<result<principal>> authenticator::identify_made_admin(std::string_view key) {
   if (auto problem = co_await look_at_service_keys())
     co_return *problem;
   if (admin_sha256_.empty() || !is_equal_in_constant_time(sha256(key), admin_sha256_))
@@ -144,11 +144,12 @@ result<principal> authenticator::identify_token(std::string_view token) {
     who.as_user = identity->subject;
   who.name = "jwt:" + identity->subject;
   who.valid_until = identity->expires_at;
+  who.audience = std::move(identity->audience);
   remember(digest, who);
   return who;
 }
 
-asio::awaitable<result<bool>> authenticator::needs_key() {
+task<result<bool>> authenticator::needs_key() {
   if (!options_.is_local || has_tenant_keys_ || verifier_)
     co_return true;
   if (auto problem = co_await look_at_service_keys())
@@ -157,7 +158,7 @@ asio::awaitable<result<bool>> authenticator::needs_key() {
 }
 
 /// What another process may have changed.
-asio::awaitable<std::optional<error>> authenticator::look_at_service_keys() {
+task<std::optional<error>> authenticator::look_at_service_keys() {
   const auto now = std::chrono::steady_clock::now();
   if (looked_ && *looked_ + remembered_for > now)
     co_return std::nullopt;

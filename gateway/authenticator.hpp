@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/asker.hpp"
+#include "gateway/loop.hpp"
 #include "gateway/principal.hpp"
 #include "gateway/service_handles.hpp"
 
@@ -33,7 +34,7 @@ public:
 
   /// Who it is; `nobody` without a header where one is needed. Errors: unauthenticated (the same for a key that never
   /// was, one that is wrong, and one that is over), overloaded, of the tenants actor.
-  boost::asio::awaitable<result<principal>> identify(std::optional<std::string_view> authorization);
+  task<result<principal>> identify(std::optional<std::string_view> authorization);
 
   /// Null: tokens are not taken. From now on.
   void use_tokens(std::shared_ptr<const jwt_verifier> verifier);
@@ -48,11 +49,11 @@ private:
     std::chrono::steady_clock::time_point until;
   };
 
-  boost::asio::awaitable<result<principal>> identify_key(std::string_view key);
-  boost::asio::awaitable<result<principal>> identify_made_admin(std::string_view key);
+  task<result<principal>> identify_key(std::string_view key);
+  task<result<principal>> identify_made_admin(std::string_view key);
   result<principal> identify_token(std::string_view token);
-  boost::asio::awaitable<result<bool>> needs_key();
-  boost::asio::awaitable<std::optional<error>> look_at_service_keys();
+  task<result<bool>> needs_key();
+  task<std::optional<error>> look_at_service_keys();
   std::optional<principal> recall(const std::string& digest);
   void remember(const std::string& digest, const principal& who);
   void note_use(const principal& who);

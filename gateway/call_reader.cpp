@@ -14,6 +14,8 @@ namespace {
 
 // Messages and metadata may be nested so deep, and stand so deep in a body themselves.
 constexpr int body_depth_max = limits::json_depth_max + 3;
+// Of documents and filters: what is too deep is told by who reads it, with its place.
+constexpr int documents_depth_max = limits::document_depth_max * 10;
 
 // What a delta of the service's own may be told from a caller's by.
 constexpr std::string_view delta_names[] = {"turn_id", "is_text_so_far", "is_cut"};
@@ -129,6 +131,11 @@ private:
       out_.said.raw_body = body;
       return;
     }
+    if (of_.takes == body_kind::rpc) {
+      if (has_json_type())
+        out_.said.raw_body = body;
+      return;
+    }
     if (body.empty() && of_.takes == body_kind::maybe)
       return;
     if (!has_json_type())
@@ -138,18 +145,27 @@ private:
         out_.said.messages.push_back(std::move(*message));
       return;
     }
-    if (auto checked = check_json(body, body_depth_max); !checked) {
+    const auto depth_max = of_.traits.has_documents ? documents_depth_max : body_depth_max;
+    if (auto checked = check_json(body, depth_max); !checked) {
       reader_.add({mistake::place::body, "", "the body is not what it must be: " + checked.failure().message});
       return;
     }
     body = trimmed(body);
     out_.said.raw_body = body;
+    if (of_.takes == body_kind::documents && !holds_documents(body)) {
+      if (reader_.read_document("", body))
+        out_.said.documents.push_back(body);
+      return;
+    }
     if (of_.takes == body_kind::open_shape)
       reader_.read_open_object("", body, *of_.body, delta_names, out_.said.body);
     else
       reader_.read_object("", body, of_.body != nullptr ? *of_.body : nothing, out_.said.body);
     if (of_.takes == body_kind::messages)
       out_.said.messages = out_.said.body.messages("messages");
+    if (of_.takes == body_kind::documents)
+      out_.said.documents =
+          out_.said.body.maybe<std::vector<std::string_view>>("documents").value_or(std::vector<std::string_view>());
   }
 
   bool has_json_type() {
@@ -167,6 +183,14 @@ private:
     const auto members = split_object(body);
     return members &&
            std::any_of(members->begin(), members->end(), [](const raw_member& each) { return each.key == "messages"; });
+  }
+
+  /// Whether a body is meant as {"documents": [...]}: a document may have such a field, too, but it has an id.
+  static bool holds_documents(std::string_view body) {
+    const auto members = split_object(body);
+    const auto has = [&](const auto& test) { return members && std::any_of(members->begin(), members->end(), test); };
+    return has([](const raw_member& each) { return each.key == "documents" && each.value.starts_with('['); }) &&
+           !has([](const raw_member& each) { return each.key == "id"; });
   }
 
   static std::string_view trimmed(std::string_view text) {

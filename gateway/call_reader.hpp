@@ -25,8 +25,9 @@ struct call_values {
   values path;
   values query;
   values body;
-  std::vector<event_input> messages{}; ///< of body_kind::messages
-  std::string_view raw_body{};         ///< of a body that is taken as it is
+  std::vector<event_input> messages{};       ///< of body_kind::messages
+  std::vector<std::string_view> documents{}; ///< of body_kind::documents
+  std::string_view raw_body{};               ///< of a body that is taken as it is
   std::optional<std::string> idempotency_key{};
   std::optional<std::int64_t> version{};       ///< of If-Match
   std::optional<std::int64_t> last_event_id{}; ///< of a call that streams

@@ -1,7 +1,5 @@
 #include "gateway/compress.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <zlib.h>
 
@@ -53,19 +51,18 @@ std::optional<std::string> gzip(std::string_view text) {
   return is_done ? std::optional(std::move(out)) : std::nullopt;
 }
 
-asio::awaitable<std::string_view> compress(http_reply& reply, const http_request& request, std::size_t bytes_min,
-                                           asio::thread_pool& aside) {
+task<std::string_view> compress(http_reply& reply, const http_request& request, std::size_t bytes_min,
+                                asio::thread_pool& aside) {
   if (bytes_min == 0 || reply.body.size() < bytes_min || !request.accept_encoding ||
       !takes_gzip(*request.accept_encoding))
     co_return "";
   reply.headers.emplace_back("Vary", "Accept-Encoding");
+  const auto compressed = [&] { return gzip(reply.body); };
   std::optional<std::string> small;
   if (reply.body.size() < aside_bytes_min)
-    small = gzip(reply.body);
+    small = compressed();
   else
-    small = co_await asio::co_spawn(
-        aside, [&]() -> asio::awaitable<std::optional<std::string>> { co_return gzip(reply.body); },
-        asio::use_awaitable);
+    small = co_await run_aside(aside, compressed);
   if (!small)
     co_return "";
   reply.body = std::move(*small);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "gateway/http_message.hpp"
+#include "gateway/loop.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <optional>
@@ -17,8 +17,8 @@ bool takes_gzip(std::string_view accept_encoding) noexcept;
 
 /// Compresses the reply's body if it has that many bytes (0: never) and the client takes it; a large one in `aside`.
 /// The encoding; "" if it is as it was.
-boost::asio::awaitable<std::string_view> compress(http_reply& reply, const http_request& request, std::size_t bytes_min,
-                                                  boost::asio::thread_pool& aside);
+task<std::string_view> compress(http_reply& reply, const http_request& request, std::size_t bytes_min,
+                                boost::asio::thread_pool& aside);
 
 /// None if it cannot be done, or would not be smaller.
 std::optional<std::string> gzip(std::string_view text);

@@ -10,8 +10,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/stream_traits.hpp>
@@ -33,7 +31,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 
 using clock = std::chrono::steady_clock;
-constexpr auto use = asio::as_tuple(asio::use_awaitable);
+constexpr auto use = asio::as_tuple(use_task);
 constexpr std::size_t read_bytes = 8 * 1024;
 
 /// A body that nobody wants is read to its end if it is no larger, so that the connection can go on.
@@ -93,7 +91,7 @@ public:
   /// What is done next is done without the client.
   void expire_never() { deadline_ = clock::time_point::max(); }
 
-  asio::awaitable<void> run() {
+  task<void> run() {
     bool goes_on = true;
     while (goes_on)
       goes_on = co_await serve_one();
@@ -116,7 +114,7 @@ public:
       cut();
   }
 
-  asio::awaitable<bool> write(std::string_view bytes) override {
+  task<bool> write(std::string_view bytes) override {
     if (bytes.empty())
       co_return true;
     std::array<char, 20> size{};
@@ -143,7 +141,7 @@ private:
   const config::settings& settings() const { return of_.at.settings(); }
 
   /// False: the connection is to be closed.
-  asio::awaitable<bool> serve_one() {
+  task<bool> serve_one() {
     const bool has_come = co_await await_request();
     if (!has_come)
       co_return false;
@@ -175,7 +173,7 @@ private:
     co_return co_await answer(std::move(reply), of.of, began) && !closes_;
   }
 
-  asio::awaitable<bool> await_request() {
+  task<bool> await_request() {
     if (closes_)
       co_return false;
     if (buffer_.size() > 0)
@@ -188,7 +186,7 @@ private:
     co_return !problem;
   }
 
-  asio::awaitable<http_reply> handle(call& of, parser& reading, held_bytes& held) {
+  task<http_reply> handle(call& of, parser& reading, held_bytes& held) {
     request_.has_body = !reading.is_done();
     const auto route = of_.at.routes().match(request_.method, request_.path);
     if (auto reply = refuse_route(route)) {
@@ -228,7 +226,7 @@ private:
   }
 
   /// What was not wanted must be gone before another request can be read.
-  asio::awaitable<void> pass_over_body(parser& reading) {
+  task<void> pass_over_body(parser& reading) {
     const auto length = reading.content_length();
     if (reading.is_done())
       co_return;
@@ -245,7 +243,7 @@ private:
     return reading.get().version() >= 11 && beast::iequals(reading.get()[http::field::expect], "100-continue");
   }
 
-  asio::awaitable<std::optional<http_reply>> read_body(parser& reading, held_bytes& held) {
+  task<std::optional<http_reply>> read_body(parser& reading, held_bytes& held) {
     if (!reading.is_done() && expects_continue(reading)) {
       const auto [problem, count] =
           co_await asio::async_write(stream_, asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), use);
@@ -270,7 +268,7 @@ private:
   }
 
   /// A handler that waits for something is told when its client goes, or the service ends.
-  asio::awaitable<http_reply> run_watched(call& of) {
+  task<http_reply> run_watched(call& of) {
     is_watched_ = true;
     watched_ = &of;
     asio::co_spawn(of_.at.context(), watch_client(), asio::detached);
@@ -278,11 +276,11 @@ private:
     watched_ = nullptr;
     watch_.cancel();
     while (is_watched_) // this connection outlives who watches it
-      co_await asio::post(of_.at.context(), asio::use_awaitable);
+      co_await asio::post(of_.at.context(), use_task);
     co_return reply;
   }
 
-  asio::awaitable<void> watch_client() {
+  task<void> watch_client() {
     while (watched_ != nullptr) {
       if ((is_gone() || of_.at.is_draining()) && watched_->when_gone) {
         const auto tell = std::exchange(watched_->when_gone, nullptr);
@@ -321,7 +319,7 @@ private:
     tenant_ = nullptr;
   }
 
-  asio::awaitable<bool> answer(http_reply reply, const operation* of, edge_metrics::clock::time_point began) {
+  task<bool> answer(http_reply reply, const operation* of, edge_metrics::clock::time_point began) {
     add_cors(reply, settings().cors_origins, request_);
     const bool has_no_body = request_.method == "HEAD" || reply.status == 204;
     facts_.is_stream = static_cast<bool>(reply.stream);
@@ -347,7 +345,7 @@ private:
   }
 
   /// A stream that breaks off is not ended, so that the client sees that there is more.
-  asio::awaitable<bool> write_stream(http_reply& reply) {
+  task<bool> write_stream(http_reply& reply) {
     if (!co_await reply.stream(*this))
       co_return false;
     if (facts_.is_old)
@@ -365,7 +363,7 @@ private:
                  tenant_ ? tenant_->record.id.text() : std::string("-"), request_.id);
   }
 
-  asio::awaitable<void> close() {
+  task<void> close() {
     expire_after(std::chrono::duration_cast<std::chrono::milliseconds>(linger_time));
     beast::error_code ignored;
     lowest().shutdown(asio::socket_base::shutdown_send, ignored);
@@ -387,14 +385,14 @@ private:
   tenant_state_ptr tenant_;
   call* watched_ = nullptr;
   bool is_watched_ = false;
-  asio::steady_timer watch_;
+  loop_timer watch_;
   clock::time_point deadline_ = clock::time_point::max();
   bool is_idle_ = false;
   bool closes_ = false;
 };
 
 template <class Stream>
-asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
+task<void> serve_guarded(Stream stream, connections& of) {
   try {
     const auto held = std::make_unique<connection<Stream>>(std::move(stream), of);
     auto& serving = *held;
@@ -412,16 +410,16 @@ asio::awaitable<void> serve_guarded(Stream stream, connections& of) {
 
 } // namespace
 
-asio::awaitable<void> serve(asio::ip::tcp::socket socket, connections& of) {
+task<void> serve(tcp_socket socket, connections& of) {
   return serve_guarded(std::move(socket), of);
 }
 
-asio::awaitable<void> serve(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, connections& of) {
-  asio::ssl::stream<asio::ip::tcp::socket> stream(std::move(socket), *tls);
+task<void> serve(tcp_socket socket, std::shared_ptr<asio::ssl::context> tls, connections& of) {
+  asio::ssl::stream<tcp_socket> stream(std::move(socket), *tls);
   co_await serve_guarded(std::move(stream), of); // for whose time `tls` lives here
 }
 
-asio::awaitable<void> serve(asio::local::stream_protocol::socket socket, connections& of) {
+task<void> serve(unix_socket socket, connections& of) {
   return serve_guarded(std::move(socket), of);
 }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "gateway/edge.hpp"
+#include "gateway/loop.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -47,9 +47,8 @@ struct connections {
 };
 
 // Each serves a connection to its end, and lets no exception out.
-boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, connections& of);
-boost::asio::awaitable<void> serve(boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls,
-                                   connections& of);
-boost::asio::awaitable<void> serve(boost::asio::local::stream_protocol::socket socket, connections& of);
+task<void> serve(tcp_socket socket, connections& of);
+task<void> serve(tcp_socket socket, std::shared_ptr<boost::asio::ssl::context> tls, connections& of);
+task<void> serve(unix_socket socket, connections& of);
 
 } // namespace colloquy::gateway

@@ -13,6 +13,7 @@
 #include "gateway/edge_metrics.hpp"
 #include "gateway/event_streams.hpp"
 #include "gateway/json_writer.hpp"
+#include "gateway/loop.hpp"
 #include "gateway/router.hpp"
 #include "gateway/service_handles.hpp"
 #include "gateway/tenant_book.hpp"
@@ -26,9 +27,16 @@
 
 namespace colloquy::gateway {
 
+namespace mcp {
+class hub;
+struct registry;
+} // namespace mcp
+
 class edge {
 public:
-  edge(caf::actor_system& system, boost::asio::io_context& context, config::settings settings);
+  /// `offers`: to clients of the Model Context Protocol; null: what the product does.
+  edge(caf::actor_system& system, boost::asio::io_context& context, config::settings settings,
+       std::shared_ptr<const mcp::registry> offers = nullptr);
   edge(const edge&) = delete;
   edge& operator=(const edge&) = delete;
   ~edge();
@@ -42,19 +50,24 @@ public:
   bool is_draining() const noexcept { return is_draining_; }
 
   /// Whether a request goes on: then `of`, `who` and `tenant` of the call are set.
-  boost::asio::awaitable<std::optional<http_reply>> admit(call& of);
+  task<std::optional<http_reply>> admit(call& of);
   /// With its body. No exception leaves it.
-  boost::asio::awaitable<http_reply> run(call& of);
+  task<http_reply> run(call& of);
+  /// A call that is part of another request, whose `of` and `who` are set: whether it goes on. Waits for a service that
+  /// is starting. `counts`: the request has not been counted yet.
+  task<std::optional<http_reply>> admit_inner(call& of, bool counts);
+  /// Why the service will not be there for now, in other words than that it is starting; nothing: it may be.
+  void say_unready(std::optional<error> why) { unready_ = std::move(why); }
 
   // For handlers.
   template <class Request, class Handle>
-  boost::asio::awaitable<result<typename Request::reply>>
-  ask(const Handle& whom, Request request, std::chrono::milliseconds longer = {}, ask_number* number = nullptr) {
+  task<result<typename Request::reply>> ask(const Handle& whom, Request request, std::chrono::milliseconds longer = {},
+                                            ask_number* number = nullptr) {
     return asks_.ask<typename Request::reply>(whom, std::move(request), limit() + longer, number);
   }
   template <class Request>
-  boost::asio::awaitable<result<typename Request::reply>> ask(Request request, std::chrono::milliseconds longer = {},
-                                                              ask_number* number = nullptr) {
+  task<result<typename Request::reply>> ask(Request request, std::chrono::milliseconds longer = {},
+                                            ask_number* number = nullptr) {
     return ask(handles_.directory, std::move(request), longer, number);
   }
   const service_handles& handles() const noexcept { return handles_; }
@@ -65,6 +78,7 @@ public:
   edge_metrics& metrics() noexcept { return metrics_; }
   const router& routes() const noexcept { return routes_; }
   event_streams& streams() noexcept { return streams_; }
+  mcp::hub& protocol() noexcept { return *protocol_; }
   boost::asio::io_context& context() noexcept { return context_; }
   boost::asio::thread_pool& aside() noexcept { return aside_; }
 
@@ -80,9 +94,10 @@ public:
 private:
   std::chrono::milliseconds limit() const { return settings_.request_timeout + answer_margin; }
   std::optional<error> check_scope(const call& of) const;
-  boost::asio::awaitable<std::optional<error>> find_tenant(call& of);
+  task<std::optional<error>> find_tenant(call& of);
   std::optional<http_reply> check_quota(call& of);
-  boost::asio::awaitable<call_reading> read(const call& of);
+  std::optional<http_reply> check_rate(call& of);
+  task<call_reading> read(const call& of);
 
   // An actor answers at its own deadline; who waits this much longer only guards against one that does not.
   static constexpr std::chrono::milliseconds answer_margin{5'000};
@@ -98,6 +113,8 @@ private:
   edge_metrics metrics_;
   boost::asio::thread_pool aside_{1};
   bool is_draining_ = false;
+  std::optional<error> unready_;
+  std::unique_ptr<mcp::hub> protocol_; // last: it refers to all of the above
 };
 
 /// As JSON.

@@ -4,7 +4,6 @@
 #include "gateway/replies.hpp"
 
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -34,14 +33,10 @@ void append_data(std::string& to, std::string_view json) {
   to += "\n\n";
 }
 
-bool is_wanted(const std::vector<event_kind>& kinds, event_kind kind) {
-  return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
-}
-
-std::string events_text(const std::vector<event>& events, const std::vector<event_kind>& kinds, event_offset after) {
+std::string events_text(const std::vector<event>& events, const shown_events& shown, event_offset after) {
   std::string out, json;
   for (const auto& each : events) {
-    if (each.offset <= after || !is_wanted(kinds, each.kind))
+    if (each.offset <= after || !shown.has(each))
       continue;
     out += "id: " + std::to_string(each.offset) + "\nevent: " + std::string(to_string(each.kind)) + "\n";
     json.clear();
@@ -64,6 +59,16 @@ std::string delta_text(const delta_arrived& news) {
   return out;
 }
 
+/// It has no id: it is told to those who listen now. Whoever comes later is not shown what was deleted.
+std::string deleted_text(const event_range& range) {
+  std::string json;
+  json_writer to(json);
+  to.open_object().member("first_offset", range.first).member("last_offset", range.last).close_object();
+  std::string out = "event: deleted\n";
+  append_data(out, json);
+  return out;
+}
+
 std::string end_text(const error& why) {
   std::string json;
   json_writer to(json);
@@ -74,6 +79,11 @@ std::string end_text(const error& why) {
 }
 
 } // namespace
+
+bool shown_events::has(const event& entry) const {
+  return (kinds.empty() || std::find(kinds.begin(), kinds.end(), entry.kind) != kinds.end()) &&
+         (!source || *source == entry.source) && (!trace_id || *trace_id == entry.trace_id);
+}
 
 void event_stream::add(part news) {
   parts_.push_back(std::move(news));
@@ -86,13 +96,13 @@ void event_stream::close(const error& why) {
   news_.cancel();
 }
 
-asio::awaitable<void> event_stream::await_news() {
+task<void> event_stream::await_news() {
   news_.expires_after(look_interval);
   boost::system::error_code ignored;
-  co_await news_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  co_await news_.async_wait(asio::redirect_error(use_task, ignored));
 }
 
-asio::awaitable<bool> event_stream::write_to(reply_sink& sink, asker& asks, const directory_actor& directory) {
+task<bool> event_stream::write_to(reply_sink& sink, asker& asks, const directory_actor& directory) {
   if (!co_await sink.write("retry: 1000\n\n"))
     co_return false;
   auto commented = std::chrono::steady_clock::now();
@@ -134,9 +144,9 @@ asio::awaitable<bool> event_stream::write_to(reply_sink& sink, asker& asks, cons
   }
 }
 
-asio::awaitable<result<std::shared_ptr<event_stream>>>
-event_streams::open(asker& asks, const directory_actor& directory, asio::io_context& context, subscribe_events request,
-                    stream_terms terms, std::chrono::milliseconds limit) {
+task<result<std::shared_ptr<event_stream>>> event_streams::open(asker& asks, const directory_actor& directory,
+                                                                asio::io_context& context, subscribe_events request,
+                                                                stream_terms terms, std::chrono::milliseconds limit) {
   auto stream = std::make_shared<event_stream>(context, std::move(terms));
   stream->session_ = request.session;
   stream->after_ = request.after;
@@ -182,13 +192,15 @@ void event_streams::take(const delta_arrived& news) {
 
 /// Many listen to one session and are sent the same block.
 std::shared_ptr<const std::string> event_streams::text_of(const events_arrived& news, const event_stream& to) {
+  if (news.deleted)
+    return std::make_shared<const std::string>(deleted_text(*news.deleted));
   const bool is_whole = news.events->empty() || news.events->front().offset > to.after_;
-  if (is_whole && news.events == last_block_ && to.terms_.kinds == last_kinds_)
+  if (is_whole && news.events == last_block_ && to.terms_.shown == last_shown_)
     return last_text_;
-  auto text = std::make_shared<const std::string>(events_text(*news.events, to.terms_.kinds, to.after_));
+  auto text = std::make_shared<const std::string>(events_text(*news.events, to.terms_.shown, to.after_));
   if (is_whole) {
     last_block_ = news.events;
-    last_kinds_ = to.terms_.kinds;
+    last_shown_ = to.terms_.shown;
     last_text_ = text;
   }
   return text;

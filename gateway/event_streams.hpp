@@ -3,10 +3,9 @@
 
 #include "gateway/asker.hpp"
 #include "gateway/http_message.hpp"
+#include "gateway/loop.hpp"
 #include "messages/directory_interface.hpp"
 #include "messages/ids.hpp"
-
-#include <boost/asio/steady_timer.hpp>
 
 #include <cstdint>
 #include <deque>
@@ -20,10 +19,19 @@
 
 namespace colloquy::gateway {
 
+/// Of the events of a log, those that a stream shows.
+struct shown_events {
+  std::vector<event_kind> kinds{}; ///< empty: all
+  std::optional<std::string> source{};
+  std::optional<std::string> trace_id{};
+  bool operator==(const shown_events&) const = default;
+  bool has(const event& entry) const;
+};
+
 /// What a stream shows, and for how long its client may see it.
 struct stream_terms {
-  std::vector<event_kind> kinds{}; ///< empty: all
-  key_id key{};                    ///< it was opened with; nil if it was none
+  shown_events shown{};
+  key_id key{}; ///< it was opened with; nil if it was none
   std::optional<timestamp> until{};
 };
 
@@ -36,7 +44,7 @@ public:
     , terms_(std::move(terms)) {}
 
   /// Writes until the client goes, the session ends it, or close(). What it took is told to the session.
-  boost::asio::awaitable<bool> write_to(reply_sink& sink, asker& asks, const directory_actor& directory);
+  task<bool> write_to(reply_sink& sink, asker& asks, const directory_actor& directory);
   void close(const error& why);
 
 private:
@@ -48,9 +56,9 @@ private:
   };
 
   void add(part news);
-  boost::asio::awaitable<void> await_news();
+  task<void> await_news();
 
-  boost::asio::steady_timer news_;
+  loop_timer news_;
   stream_terms terms_;
   session_key session_;
   subscription_id subscription_ = 0;
@@ -64,10 +72,9 @@ private:
 class event_streams {
 public:
   /// Subscribes; the stream is fed from then on, until it is dropped.
-  boost::asio::awaitable<result<std::shared_ptr<event_stream>>> open(asker& asks, const directory_actor& directory,
-                                                                     boost::asio::io_context& context,
-                                                                     subscribe_events request, stream_terms terms,
-                                                                     std::chrono::milliseconds limit);
+  task<result<std::shared_ptr<event_stream>>> open(asker& asks, const directory_actor& directory,
+                                                   boost::asio::io_context& context, subscribe_events request,
+                                                   stream_terms terms, std::chrono::milliseconds limit);
   /// Whoever has opened one says when it is over.
   void drop(const event_stream& stream, asker& asks, const directory_actor& directory);
   /// What an actor sent.
@@ -92,7 +99,7 @@ private:
   std::unordered_map<std::pair<session_key, subscription_id>, std::weak_ptr<event_stream>, key_hash> all_;
   // The last block that was written as text, for the others who listen to it.
   std::shared_ptr<const std::vector<event>> last_block_;
-  std::vector<event_kind> last_kinds_;
+  shown_events last_shown_;
   std::shared_ptr<const std::string> last_text_;
 };
 

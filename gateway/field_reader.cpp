@@ -1,7 +1,7 @@
 #include "gateway/field_reader.hpp"
 
-#include "config/nearest.hpp"
 #include "gateway/json_depth.hpp"
+#include "gateway/json_pointer.hpp"
 #include "gateway/message_rules.hpp"
 #include "gateway/rfc3339.hpp"
 #include "messages/content.hpp"
@@ -37,42 +37,6 @@ public:
   std::int64_t integer = 0;
   std::string text;
 };
-
-std::string escape_pointer(std::string_view key) {
-  std::string out;
-  for (const char c : key) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  }
-  return out;
-}
-
-std::string range_text(const field_rule& rule, std::string_view unit) {
-  if (rule.least <= 0 && rule.most == INT64_MAX)
-    return "";
-  if (rule.most == INT64_MAX)
-    return " of at least " + std::to_string(rule.least) + std::string(unit);
-  if (rule.least <= 0)
-    return " of at most " + std::to_string(rule.most) + std::string(unit);
-  return " of " + std::to_string(rule.least) + " to " + std::to_string(rule.most) + std::string(unit);
-}
-
-std::string joined(std::span<const std::string_view> words) {
-  std::string out;
-  for (const auto& word : words)
-    out += (out.empty() ? "" : ", ") + std::string(word);
-  return out;
-}
-
-std::string integer_range(const field_rule& rule) {
-  if (rule.most == INT64_MAX)
-    return rule.least == INT64_MIN ? "" : ", " + std::to_string(rule.least) + " or more";
-  return ", " + std::to_string(rule.least) + " to " + std::to_string(rule.most);
-}
 
 bool has_length(const field_rule& rule, std::string_view text) {
   const auto characters = static_cast<std::int64_t>(count_characters(text));
@@ -134,67 +98,6 @@ bool is_null(std::string_view json) {
 
 } // namespace
 
-std::string suggestion(std::string_view wrong, const std::vector<std::string>& known) {
-  if (const auto near = config::nearest(wrong, known))
-    return "did you mean \"" + *near + "\"?";
-  std::string out = known.empty() ? "none is allowed" : "allowed are ";
-  for (const auto& name : known)
-    out += (&name == &known.front() ? "" : ", ") + name;
-  return out;
-}
-
-std::string suggestion(std::string_view wrong, std::span<const field_rule> fields) {
-  std::vector<std::string> known;
-  for (const auto& rule : fields)
-    known.emplace_back(rule.name);
-  return suggestion(wrong, known);
-}
-
-std::string allowed_by(const field_rule& rule) {
-  std::string out;
-  switch (rule.kind) {
-  case field_kind::text:
-    out = "a string" + range_text(rule, " characters");
-    break;
-  case field_kind::integer:
-    out = "a whole number" + integer_range(rule);
-    break;
-  case field_kind::boolean:
-    out = "true or false";
-    break;
-  case field_kind::time:
-    out = "a time as 2026-01-31T12:00:00Z";
-    break;
-  case field_kind::uuid:
-    out = "a UUID";
-    break;
-  case field_kind::word:
-    out = "one of " + joined(rule.words);
-    break;
-  case field_kind::word_list:
-    out = "an array of different ones of " + joined(rule.words);
-    break;
-  case field_kind::json_object:
-  case field_kind::shape:
-    out = "an object" + range_text(rule, " bytes");
-    break;
-  case field_kind::content:
-    out = "a string, or an array of objects with a type";
-    break;
-  case field_kind::call_list:
-    out = "an array of objects with an id";
-    break;
-  case field_kind::any:
-    out = "JSON";
-    break;
-  case field_kind::shape_list:
-  case field_kind::message_list:
-    out = "an array" + range_text(rule, " objects");
-    break;
-  }
-  return out + (rule.may_be_null ? ", or null" : "");
-}
-
 void field_reader::add(mistake what) {
   ++count_;
   if (mistakes_.size() < mistakes_max)
@@ -236,11 +139,28 @@ bool field_reader::read_members(const std::string& pointer, std::string_view jso
     if (auto read_value = read(at, *rule, value))
       into.add(rule->name, std::move(*read_value));
   }
+  const auto is_there = [&](std::string_view name) {
+    return std::any_of(members->begin(), members->end(), [&](const raw_member& each) { return each.key == name; });
+  };
+  settle_names(pointer, shape, into);
   for (const auto& rule : shape.fields)
-    if (rule.is_required &&
-        std::none_of(members->begin(), members->end(), [&](const raw_member& each) { return each.key == rule.name; }))
+    if (rule.is_required && !is_there(rule.name) && (rule.other_name.empty() || !is_there(rule.other_name)))
       complain(pointer + "/" + std::string(rule.name), "is missing; it must be " + allowed_by(rule));
   return true;
+}
+
+/// Of two names for one thing the first is what is read on.
+void field_reader::settle_names(const std::string& pointer, const shape_rule& shape, values& into) {
+  for (const auto& rule : shape.fields) {
+    if (rule.other_name.empty())
+      continue;
+    const auto own = into.text(rule.name), other = into.text(rule.other_name);
+    if (own && other && *own != *other)
+      complain(pointer + "/" + std::string(rule.other_name),
+               "must be what " + std::string(rule.name) + " is; one of the two is enough");
+    else if (!own && other)
+      into.add(rule.name, *other);
+  }
 }
 
 std::optional<field_value> field_reader::read(const std::string& pointer, const field_rule& rule,
@@ -268,9 +188,35 @@ std::optional<field_value> field_reader::read(const std::string& pointer, const 
       return std::nullopt;
     return field_value(std::make_shared<const values>(std::move(inside)));
   }
-  default:
+  case field_kind::shape_list:
+    return read_shapes(pointer, rule, json);
+  case field_kind::text:
+  case field_kind::integer:
+  case field_kind::boolean:
+  case field_kind::time:
+  case field_kind::uuid:
+  case field_kind::word:
     return read_scalar(pointer, rule, json);
+  default:
+    return read_of_documents(pointer, rule, json);
   }
+}
+
+std::optional<field_value> field_reader::read_shapes(const std::string& pointer, const field_rule& rule,
+                                                     std::string_view json) {
+  const auto elements = split_array(json);
+  const auto count = elements ? static_cast<std::int64_t>(elements->size()) : -1;
+  if (count < rule.least || count > rule.most) {
+    refuse(pointer, rule);
+    return std::nullopt;
+  }
+  std::vector<std::shared_ptr<const values>> all;
+  for (std::size_t i = 0; i < elements->size(); ++i) {
+    auto inside = std::make_shared<values>();
+    read_members(pointer + "/" + std::to_string(i), (*elements)[i], *rule.shape, *inside, nullptr);
+    all.push_back(std::move(inside));
+  }
+  return field_value(std::move(all));
 }
 
 std::optional<field_value> field_reader::read_any(const std::string& pointer, const field_rule& rule,

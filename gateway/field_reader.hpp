@@ -3,6 +3,7 @@
 
 #include "gateway/rules.hpp"
 #include "gateway/values.hpp"
+#include "messages/limits.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -16,6 +17,7 @@ namespace colloquy::gateway {
 struct size_limits {
   std::size_t message_bytes_max = std::size_t{4} << 20;
   std::size_t metadata_bytes_max = std::size_t{64} << 10;
+  std::size_t document_bytes_max = limits::document_bytes_max;
 };
 
 /// Mistakes that one reply lists; what is found beyond is only counted.
@@ -33,6 +35,8 @@ public:
                         std::span<const std::string_view> reserved, values& into);
   /// A message, kept as the text it came as; `json` need not be valid.
   std::optional<event_input> read_message(const std::string& pointer, std::string_view json);
+  /// A document, kept as the text it came as; `json` is valid JSON. Whether it is one.
+  bool read_document(const std::string& pointer, std::string_view json);
   /// A parameter of the query or the path, or a header: text, to be read as its rule says.
   void read_parameter(mistake::place in, const field_rule& rule, std::string_view text, values& into);
 
@@ -51,6 +55,7 @@ private:
     add({mistake::place::body, pointer, std::move(detail)});
   }
   void refuse(const std::string& pointer, const field_rule& rule);
+  void settle_names(const std::string& pointer, const shape_rule& shape, values& into);
   std::optional<field_value> read(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_any(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_scalar(const std::string& pointer, const field_rule& rule, std::string_view json);
@@ -58,6 +63,21 @@ private:
   std::optional<field_value> read_messages(const std::string& pointer, const field_rule& rule, std::string_view json);
   std::optional<field_value> read_json_object(const std::string& pointer, const field_rule& rule,
                                               std::string_view json);
+  std::optional<field_value> read_shapes(const std::string& pointer, const field_rule& rule, std::string_view json);
+  // Of documents: field_reader_documents.cpp.
+  std::optional<field_value> read_of_documents(const std::string& pointer, const field_rule& rule,
+                                               std::string_view json);
+  std::optional<field_value> read_texts(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_offsets(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_pairs(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_documents(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_change(const std::string& pointer, std::string_view json);
+  std::optional<field_value> read_filter(const std::string& pointer, std::string_view json);
+  std::optional<field_value> read_order(const std::string& pointer, const field_rule& rule, std::string_view json);
+  std::optional<field_value> read_field_orders(const std::string& pointer, const field_rule& rule,
+                                               std::string_view json);
+  std::optional<field_value> read_place(const std::string& pointer, const field_rule& rule, std::string_view json);
+  void complain_of(const std::string& pointer, std::string_view json, const error& why);
   bool read_members(const std::string& pointer, std::string_view json, const shape_rule& shape, values& into,
                     const std::span<const std::string_view>* reserved);
 

@@ -18,19 +18,19 @@ public:
     , as_user_(std::move(as_user)) {}
 
   /// False: the client is gone, or what was to be read cannot be.
-  asio::awaitable<bool> write_session(session_record session) {
+  task<bool> write_session(session_record session) {
     ++sessions_;
     // Its time is up, though nobody has noticed yet: as one that is active it would live again when it is imported.
     if (session.expires_at && *session.expires_at <= system_time())
       session.status = session_status::expired;
     line("session", [&](json_writer& to) { write(to, session); });
-    const bool done = co_await write_participants(session.key) && co_await write_turns(session.key) &&
-                      co_await write_events(session.key);
+    const bool done =
+        co_await write_participants(session.key) && co_await write_turns(session.key) && co_await write_events(session);
     co_return done;
   }
 
   /// What shows that nothing is missing.
-  asio::awaitable<bool> write_end() {
+  task<bool> write_end() {
     json_writer to(bytes_);
     to.open_object().member("type", "end").member("sessions", sessions_).close_object();
     bytes_ += '\n';
@@ -47,12 +47,12 @@ private:
     bytes_ += '\n';
   }
 
-  asio::awaitable<bool> send() {
+  task<bool> send() {
     const auto bytes = std::exchange(bytes_, {});
     co_return co_await sink_.write(bytes);
   }
 
-  asio::awaitable<bool> write_participants(session_key key) {
+  task<bool> write_participants(session_key key) {
     list_participants wanted{key, as_user_, true};
     auto all = co_await at_.ask(std::move(wanted));
     if (!all)
@@ -62,7 +62,7 @@ private:
     co_return co_await send();
   }
 
-  asio::awaitable<bool> write_turns(session_key key) {
+  task<bool> write_turns(session_key key) {
     list_turns wanted{key, limits::page_events_max, std::nullopt, as_user_, true};
     for (;;) {
       auto page = co_await at_.ask(wanted);
@@ -78,20 +78,21 @@ private:
     }
   }
 
-  asio::awaitable<bool> write_events(session_key key) {
+  task<bool> write_events(const session_record& session) {
     read_events wanted;
-    wanted.session = key;
+    wanted.session = session.key;
     wanted.limit = limits::page_events_max;
     wanted.as_user = as_user_;
     wanted.even_expired = true;
+    wanted.with_deleted = !as_user_ || *as_user_ == session.user_id; // with whom it is shared does not get those
     for (;;) {
       auto page = co_await at_.ask(wanted);
       if (!page)
         co_return false;
-      if (page->events.empty())
+      if (page->events.empty() && !page->is_cut_short)
         co_return true;
       for (const auto& each : page->events)
-        line("event", [&](json_writer& to) { write_event(to, each); });
+        line("event", [&](json_writer& to) { write_event(to, each, is_deleted(*page, each)); });
       if (!co_await send())
         co_return false;
       wanted.after = page->read_through;
@@ -112,7 +113,7 @@ http_reply lines_reply() {
   return reply;
 }
 
-asio::awaitable<bool> write_user(exporter& to, edge& at, list_sessions wanted) {
+task<bool> write_user(exporter& to, edge& at, list_sessions wanted) {
   for (;;) {
     auto page = co_await at.ask(wanted);
     if (!page)
@@ -138,7 +139,7 @@ std::string nameless(const std::string& user) {
 }
 
 /// An export and an erasure are in the audit log before anything is given away or gone.
-asio::awaitable<std::optional<error>> audit_first(call& of, const char* action, const char* kind, std::string target) {
+task<std::optional<error>> audit_first(call& of, const char* action, const char* kind, std::string target) {
   auto note = of.at.note_of(of, action, kind, std::move(target));
   note.wait = true;
   auto written = co_await of.at.ask(of.at.handles().tenants, std::move(note));
@@ -147,7 +148,7 @@ asio::awaitable<std::optional<error>> audit_first(call& of, const char* action, 
 
 } // namespace
 
-asio::awaitable<http_reply> handle_export_session(call& of) {
+task<http_reply> handle_export_session(call& of) {
   get_session wanted{of.session(), of.who.as_user, true};
   auto session = co_await of.at.ask(std::move(wanted));
   if (!session)
@@ -156,7 +157,7 @@ asio::awaitable<http_reply> handle_export_session(call& of) {
     co_return make_problem(*problem, of.request.id);
   auto reply = lines_reply();
   reply.stream = [&at = of.at, as_user = of.who.as_user,
-                  record = std::move(session).value()](reply_sink& sink) -> asio::awaitable<bool> {
+                  record = std::move(session).value()](reply_sink& sink) -> task<bool> {
     exporter to(at, sink, as_user);
     const bool done = co_await to.write_session(record) && co_await to.write_end();
     co_return done;
@@ -164,7 +165,7 @@ asio::awaitable<http_reply> handle_export_session(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_export_user(call& of) {
+task<http_reply> handle_export_user(call& of) {
   const auto user = of.said.path.text_or("user_id", "");
   if (of.who.as_user && *of.who.as_user != user)
     co_return make_problem({error_code::forbidden, "this token exports its own user alone"}, of.request.id);
@@ -175,7 +176,7 @@ asio::awaitable<http_reply> handle_export_user(call& of) {
   wanted.user_id = user;
   wanted.as_user = of.who.as_user;
   auto reply = lines_reply();
-  reply.stream = [&at = of.at, wanted](reply_sink& sink) -> asio::awaitable<bool> {
+  reply.stream = [&at = of.at, wanted](reply_sink& sink) -> task<bool> {
     exporter to(at, sink, wanted.as_user);
     const bool done = co_await write_user(to, at, wanted) && co_await to.write_end();
     co_return done;
@@ -183,7 +184,7 @@ asio::awaitable<http_reply> handle_export_user(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_erase_user(call& of) {
+task<http_reply> handle_erase_user(call& of) {
   const auto user = of.said.path.text_or("user_id", "");
   if (auto problem = co_await audit_first(of, "user.erase", "user", nameless(user)))
     co_return make_problem(*problem, of.request.id);

@@ -4,9 +4,6 @@
 #include "gateway/problem.hpp"
 #include "gateway/replies.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <algorithm>
 
 namespace colloquy::gateway {
@@ -21,7 +18,7 @@ public:
     : of_(of)
     , sessions_(std::move(sessions)) {}
 
-  asio::awaitable<result<std::vector<session_id>>> run() {
+  task<result<std::vector<session_id>>> run() {
     for (auto& each : sessions_)
       if (auto problem = co_await make(each)) {
         for (const auto& id : made_) {
@@ -36,7 +33,7 @@ public:
   const std::vector<session_to_import>& sessions() const noexcept { return sessions_; }
 
 private:
-  asio::awaitable<std::optional<error>> make(session_to_import& from) {
+  task<std::optional<error>> make(session_to_import& from) {
     from.wanted.tenant = of_.who.tenant;
     const bool is_expired = from.status == session_status::expired;
     const auto expires_in = std::exchange(from.wanted.expires_in, std::nullopt); // not while it is being filled
@@ -46,6 +43,9 @@ private:
     made_.push_back(made->key.id);
     for (auto& piece : from.pieces)
       if (auto problem = co_await append(made->key, piece))
+        co_return problem;
+    for (std::size_t at = 0; at < from.deleted.size(); at += limits::deleted_ranges_max)
+      if (auto problem = co_await delete_again(made->key, from.deleted, at))
         co_return problem;
     for (const auto& each : from.participants) {
       set_participant wanted{made->key, each.user_id, each.role};
@@ -67,12 +67,22 @@ private:
     co_return changed ? std::nullopt : std::optional(changed.failure());
   }
 
-  asio::awaitable<std::optional<error>> append(session_key to, session_to_import::piece& piece) {
+  task<std::optional<error>> append(session_key to, session_to_import::piece& piece) {
     append_events wanted;
     wanted.session = to;
     wanted.events = std::move(piece.events);
     wanted.wanted = durability::durable;
     wanted.imported = std::make_shared<const imported_log>(std::move(piece.log));
+    auto answer = co_await of_.at.ask(std::move(wanted));
+    co_return answer ? std::nullopt : std::optional(answer.failure());
+  }
+
+  task<std::optional<error>> delete_again(session_key in, const std::vector<event_range>& all, std::size_t from) {
+    delete_events wanted;
+    wanted.session = in;
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(from);
+    wanted.ranges.assign(first,
+                         first + static_cast<std::ptrdiff_t>(std::min(limits::deleted_ranges_max, all.size() - from)));
     auto answer = co_await of_.at.ask(std::move(wanted));
     co_return answer ? std::nullopt : std::optional(answer.failure());
   }
@@ -103,12 +113,10 @@ void write_imported(json_writer& to, const std::vector<session_to_import>& from,
 
 } // namespace
 
-asio::awaitable<http_reply> handle_import_sessions(call& of) {
+task<http_reply> handle_import_sessions(call& of) {
   const auto limits = of.at.limits_of(of);
-  auto reading = co_await asio::co_spawn(
-      of.at.aside(),
-      [&]() -> asio::awaitable<import_reading> { co_return read_import(of.said.raw_body, limits, system_time()); },
-      asio::use_awaitable);
+  const auto read_now = [&] { return read_import(of.said.raw_body, limits, system_time()); };
+  auto reading = co_await run_aside(of.at.aside(), read_now);
   if (reading.mistake_count > 0) {
     call_reading wrong;
     wrong.mistakes = std::move(reading.mistakes);

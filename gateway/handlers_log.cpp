@@ -3,6 +3,7 @@
 #include "gateway/page_cursor.hpp"
 #include "gateway/problem.hpp"
 #include "gateway/replies.hpp"
+#include "gateway/stream_place.hpp"
 #include "messages/content.hpp"
 
 #include <algorithm>
@@ -29,7 +30,7 @@ http_reply appended_reply(const call& of, const result<appended>& answer) {
                     [](json_writer& to, const appended& where) { write(to, where); });
 }
 
-asio::awaitable<http_reply> append(call& of, append_events wanted) {
+task<http_reply> append(call& of, append_events wanted) {
   wanted.session = of.session();
   wanted.as_user = of.who.as_user;
   set_trace(of, wanted.events);
@@ -78,9 +79,11 @@ bool fills_page(const std::vector<event>& events, std::size_t limit) {
 }
 
 http_reply events_reply(const event_page& page, std::size_t limit) {
-  const auto cursor = fills_page(page.events, limit) ? to_cursor('e', page.read_through) : std::string();
-  return json_reply(200, page.events, [&](json_writer& to, const std::vector<event>& events) {
-    write_page(to, events, cursor, write_event);
+  const bool has_more = fills_page(page.events, limit) || page.is_cut_short;
+  const auto cursor = has_more ? to_cursor('e', page.read_through) : std::string();
+  return json_reply(200, page, [&](json_writer& to, const event_page& of) {
+    write_page(to, of.events, cursor,
+               [&](json_writer& each_to, const event& each) { write_event(each_to, each, is_deleted(of, each)); });
   });
 }
 
@@ -93,46 +96,15 @@ std::vector<event_kind> kinds_of(const call& of) {
   return kinds;
 }
 
-/// One more of those who wait or follow; while it lives, it counts.
-class stream_place {
-public:
-  explicit stream_place(call& of)
-    : at_(of.at)
-    , tenant_(of.tenant) {
-    ++at_.metrics().streams;
-    ++tenant_->streams;
-  }
-  stream_place(const stream_place&) = delete;
-  stream_place& operator=(const stream_place&) = delete;
-  ~stream_place() {
-    --at_.metrics().streams;
-    --tenant_->streams;
-  }
-
-  static std::optional<error> why_full(const call& of) {
-    const auto& state = *of.tenant;
-    const auto most = state.record.quotas.subscriptions_max;
-    if (most && state.streams >= static_cast<std::size_t>(*most))
-      return error{error_code::quota_exceeded,
-                   "the tenant's quota is reached: subscriptions_max is " + std::to_string(*most),
-                   std::chrono::milliseconds{1000}};
-    if (of.at.metrics().streams >= of.at.settings().streams_max)
-      return error{error_code::overloaded, "too many streams are open", std::chrono::milliseconds{1000}};
-    return std::nullopt;
-  }
-
-private:
-  edge& at_;
-  tenant_state_ptr tenant_;
-};
-
 bool wants_stream(const call& of) {
   return of.request.accept && of.request.accept->find("text/event-stream") != std::string_view::npos;
 }
 
-asio::awaitable<http_reply> follow(call& of, subscribe_events wanted) {
-  auto place = std::make_shared<stream_place>(of);
-  stream_terms terms{kinds_of(of), of.who.key, of.who.valid_until}; // it does not outlive what it was opened with
+task<http_reply> follow(call& of, subscribe_events wanted) {
+  auto place = std::make_shared<stream_place>(of.at, of.tenant);
+  stream_terms terms{{kinds_of(of), of.said.query.text("source"), of.said.query.text("trace_id")},
+                     of.who.key,
+                     of.who.valid_until}; // it does not outlive what it was opened with
   auto stream = co_await of.at.streams().open(of.at.asks(), of.at.handles().directory, of.at.context(),
                                               std::move(wanted), std::move(terms), of.at.settings().request_timeout);
   if (!stream)
@@ -141,7 +113,7 @@ asio::awaitable<http_reply> follow(call& of, subscribe_events wanted) {
   reply.content_type = "text/event-stream";
   reply.headers.emplace_back("Cache-Control", "no-store");
   reply.headers.emplace_back("X-Accel-Buffering", "no");
-  reply.stream = [&at = of.at, place, stream = *stream](reply_sink& sink) -> asio::awaitable<bool> {
+  reply.stream = [&at = of.at, place, stream = *stream](reply_sink& sink) -> task<bool> {
     const bool is_whole = co_await stream->write_to(sink, at.asks(), at.handles().directory);
     at.streams().drop(*stream, at.asks(), at.handles().directory);
     co_return is_whole;
@@ -152,8 +124,17 @@ asio::awaitable<http_reply> follow(call& of, subscribe_events wanted) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> poll(call& of, read_events wanted) {
-  const stream_place place(of);
+task<http_reply> erase_from_view(call& of, delete_events wanted) {
+  auto answer = co_await of.at.ask(std::move(wanted));
+  if (!answer)
+    co_return make_problem(answer.failure(), of.request.id);
+  if (answer->through >= 0)
+    of.at.audit(of, "event.delete", "session", of.session().id.to_string());
+  co_return no_content();
+}
+
+task<http_reply> poll(call& of, read_events wanted) {
+  const stream_place place(of.at, of.tenant);
   const auto limit = wanted.limit;
   const auto wait = wanted.wait;
   ask_number number = 0;
@@ -173,14 +154,14 @@ asio::awaitable<http_reply> poll(call& of, read_events wanted) {
 
 } // namespace
 
-asio::awaitable<http_reply> handle_append_messages(call& of) {
+task<http_reply> handle_append_messages(call& of) {
   append_events wanted;
   wanted.events = std::move(of.said.messages);
   wanted.repeat = of.repeat("messages");
   co_return co_await append(of, std::move(wanted));
 }
 
-asio::awaitable<http_reply> handle_append_turn_messages(call& of) {
+task<http_reply> handle_append_turn_messages(call& of) {
   append_events wanted;
   wanted.events = std::move(of.said.messages);
   wanted.turn = of.turn();
@@ -188,7 +169,7 @@ asio::awaitable<http_reply> handle_append_turn_messages(call& of) {
   co_return co_await append(of, std::move(wanted));
 }
 
-asio::awaitable<http_reply> handle_append_event(call& of) {
+task<http_reply> handle_append_event(call& of) {
   auto input = to_event(of);
   if (!input)
     co_return make_problem(input.failure(), of.request.id);
@@ -198,7 +179,7 @@ asio::awaitable<http_reply> handle_append_event(call& of) {
   co_return co_await append(of, std::move(wanted));
 }
 
-asio::awaitable<http_reply> handle_list_messages(call& of) {
+task<http_reply> handle_list_messages(call& of) {
   const auto& query = of.said.query;
   read_history wanted;
   wanted.session = of.session();
@@ -237,7 +218,7 @@ asio::awaitable<http_reply> handle_list_messages(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_list_events(call& of) {
+task<http_reply> handle_list_events(call& of) {
   const auto& query = of.said.query;
   auto after = of.said.last_event_id.value_or(query.integer_or("after", -1));
   if (const auto cursor = query.text("cursor")) {
@@ -246,10 +227,14 @@ asio::awaitable<http_reply> handle_list_events(call& of) {
       co_return make_problem(bad_cursor, of.request.id);
     after = *at;
   }
+  after = std::max(after, query.integer_or("min_offset", 0) - 1);
   const auto wait = std::chrono::seconds{query.integer_or("wait_s", 0)};
   const bool streams = wants_stream(of);
+  if (streams && query.truth("include_deleted"))
+    co_return make_problem(
+        {error_code::invalid_request, "include_deleted is for pages: a stream shows no deleted events"}, of.request.id);
   if (streams || wait.count() > 0)
-    if (auto problem = stream_place::why_full(of))
+    if (auto problem = stream_place::why_full(of.at, *of.tenant))
       co_return make_problem(*problem, of.request.id);
   if (streams) {
     subscribe_events wanted{of.session(), of.at.asks().subscriber(), after, of.who.as_user};
@@ -261,6 +246,9 @@ asio::awaitable<http_reply> handle_list_events(call& of) {
   wanted.limit = static_cast<std::size_t>(query.integer_or("limit", limits::page_default));
   wanted.wait = wait;
   wanted.kinds = kinds_of(of);
+  wanted.source = query.text("source");
+  wanted.trace_id = query.text("trace_id");
+  wanted.with_deleted = query.truth("include_deleted");
   wanted.as_user = of.who.as_user;
   const auto limit = wanted.limit;
   if (wait.count() > 0)
@@ -269,6 +257,17 @@ asio::awaitable<http_reply> handle_list_events(call& of) {
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   co_return events_reply(*answer, limit);
+}
+
+task<http_reply> handle_delete_event(call& of) {
+  const auto offset = of.said.path.integer_or("offset", 0);
+  delete_events wanted{of.session(), {{offset, offset}}, std::nullopt, of.who.as_user};
+  co_return co_await erase_from_view(of, std::move(wanted));
+}
+
+task<http_reply> handle_delete_events(call& of) {
+  delete_events wanted{of.session(), {}, of.said.query.integer("from"), of.who.as_user};
+  co_return co_await erase_from_view(of, std::move(wanted));
 }
 
 } // namespace colloquy::gateway

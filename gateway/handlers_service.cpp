@@ -69,7 +69,7 @@ void write(json_writer& to, const pool_status& pool) {
 }
 
 template <class Request>
-asio::awaitable<http_reply> control(call& of, Request wanted, const char* action) {
+task<http_reply> control(call& of, Request wanted, const char* action) {
   auto answer =
       co_await of.at.asks().ask<pool_status>(of.at.handles().pool, std::move(wanted), of.at.settings().request_timeout);
   if (!answer)
@@ -124,7 +124,33 @@ void write_health(metric_text& to, const service_health& health) {
   gauge("colloquy_journal_bytes", "In the journal and not known to be durable.", health.journal_bytes);
 }
 
-asio::awaitable<result<service_health>> ask_health(call& of) {
+void write_database_sessions(metric_text& to, const database_session_figures& figures) {
+  to.begin("colloquy_database_sessions", "gauge", "Database sessions by what they do.");
+  const auto others = figures.open - std::min(figures.open, figures.parked + figures.pinned);
+  for (const auto& [state, count] :
+       {std::pair{"parked", figures.parked}, {"pinned", figures.pinned}, {"other", others}})
+    to.sample(static_cast<std::uint64_t>(count), {{"state", state}});
+  const auto gauge = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+    to.begin(name, "gauge", help).sample(value);
+  };
+  gauge("colloquy_database_backends", "Connections of database sessions.", figures.backends);
+  gauge("colloquy_database_backends_max", "How many of them there may be.", figures.backends_max);
+  gauge("colloquy_database_sessions_waiting", "Calls that wait for one of them.", figures.waiting);
+  to.begin("colloquy_database_sessions_total", "counter", "Database sessions by what became of them.");
+  to.sample(figures.opened, {{"event", "opened"}});
+  to.sample(figures.closed, {{"event", "closed"}});
+  to.sample(figures.given_back, {{"event", "given_back"}});
+  to.sample(figures.parkings, {{"event", "parked"}});
+  to.sample(figures.replays, {{"event", "resumed"}});
+  to.begin("colloquy_database_statements_total", "counter", "Statements of database sessions.");
+  to.sample(figures.statements);
+  to.begin("colloquy_database_statements_failed_total", "counter", "Those that were refused, cancelled or ended.");
+  to.sample(figures.refused, {{"how", "refused"}});
+  to.sample(figures.cancelled, {{"how", "cancelled"}});
+  to.sample(figures.terminated, {{"how", "terminated"}});
+}
+
+task<result<service_health>> ask_health(call& of) {
   return of.at.ask(get_health{});
 }
 
@@ -163,30 +189,30 @@ void write_tenants(metric_text& to, const tenant_book& book) {
 
 } // namespace
 
-asio::awaitable<http_reply> handle_get_pool(call& of) {
+task<http_reply> handle_get_pool(call& of) {
   return control(of, actors::get_pool_status{true}, "");
 }
-asio::awaitable<http_reply> handle_pause_pool(call& of) {
+task<http_reply> handle_pause_pool(call& of) {
   return control(of, actors::pause_pool{}, "pool.pause");
 }
-asio::awaitable<http_reply> handle_resume_pool(call& of) {
+task<http_reply> handle_resume_pool(call& of) {
   return control(of, actors::resume_pool{}, "pool.resume");
 }
-asio::awaitable<http_reply> handle_resize_pool(call& of) {
+task<http_reply> handle_resize_pool(call& of) {
   const auto min = of.said.body.integer_or("min", 1), max = of.said.body.integer_or("max", 2);
   return control(of, actors::resize_pool{static_cast<std::size_t>(min), static_cast<std::size_t>(max)}, "pool.resize");
 }
-asio::awaitable<http_reply> handle_rotate_pool(call& of) {
+task<http_reply> handle_rotate_pool(call& of) {
   return control(of, actors::rotate_pool{}, "pool.rotate");
 }
 
-asio::awaitable<http_reply> handle_get_health(call&) {
+task<http_reply> handle_get_health(call&) {
   http_reply reply;
   reply.body = R"({"status":"ok"})";
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_get_readiness(call& of) {
+task<http_reply> handle_get_readiness(call& of) {
   std::string why;
   if (!of.at.handles().directory)
     why = "the service is starting";
@@ -203,7 +229,7 @@ asio::awaitable<http_reply> handle_get_readiness(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_get_metrics(call& of) {
+task<http_reply> handle_get_metrics(call& of) {
   metric_text text;
   of.at.metrics().write(text);
   const auto health = co_await ask_health(of);
@@ -214,6 +240,12 @@ asio::awaitable<http_reply> handle_get_metrics(call& of) {
       co_await of.at.asks().ask<pool_status>(of.at.handles().pool, std::move(wanted), of.at.settings().request_timeout);
   if (pool)
     write_pool(text, *pool);
+  if (of.at.handles().database_sessions) {
+    get_database_session_figures asked;
+    auto figures = co_await of.at.ask(of.at.handles().database_sessions, std::move(asked));
+    if (figures)
+      write_database_sessions(text, *figures);
+  }
   write_tenants(text, of.at.tenants());
   http_reply reply;
   reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -221,7 +253,7 @@ asio::awaitable<http_reply> handle_get_metrics(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_get_openapi(call&) {
+task<http_reply> handle_get_openapi(call&) {
   http_reply reply;
   reply.body = openapi_document();
   co_return reply;

@@ -39,6 +39,19 @@ std::optional<std::chrono::seconds> expires_in(const values& body) {
   return limits::expires_in_default;
 }
 
+std::optional<std::vector<std::string>> labels_in(const values& body) {
+  return body.maybe<std::vector<std::string>>("labels");
+}
+
+std::optional<session_mode> mode_in(const values& body) {
+  const auto mode = body.text("mode");
+  return mode ? parse_session_mode(*mode) : std::nullopt;
+}
+
+offset_pairs consumption_in(const values& body) {
+  return body.maybe<offset_pairs>("consumption_offsets").value_or(offset_pairs());
+}
+
 create_session to_create_session(const call& of) {
   const auto& body = of.said.body;
   create_session wanted;
@@ -49,7 +62,21 @@ create_session to_create_session(const call& of) {
   wanted.title = body.text("title");
   wanted.metadata = body.raw_or("metadata", "{}");
   wanted.expires_in = expires_in(body);
+  wanted.labels = labels_in(body).value_or(std::vector<std::string>());
+  wanted.mode = mode_in(body).value_or(session_mode::automatic);
+  for (const auto& [client, offset] : consumption_in(body))
+    if (offset)
+      wanted.consumption_offsets.emplace(client, *offset);
   return wanted;
+}
+
+task<result<session_record>> change_labels(call& of, update_session wanted) {
+  wanted.session = of.session();
+  wanted.as_user = of.who.as_user;
+  auto answer = co_await of.at.ask(std::move(wanted));
+  if (answer)
+    of.at.audit(of, "session.update", "session", of.session().id.to_string());
+  co_return answer;
 }
 
 http_reply participants_reply(const call& of, const result<participant_list>& answer) {
@@ -60,7 +87,7 @@ http_reply participants_reply(const call& of, const result<participant_list>& an
   });
 }
 
-asio::awaitable<result<participant_list>> change_participant(call& of, std::optional<participant_role> role) {
+task<result<participant_list>> change_participant(call& of, std::optional<participant_role> role) {
   set_participant wanted{of.session(), of.said.path.text_or("user_id", ""), role, of.who.as_user};
   auto answer = co_await of.at.ask(std::move(wanted));
   if (answer)
@@ -70,7 +97,7 @@ asio::awaitable<result<participant_list>> change_participant(call& of, std::opti
 
 } // namespace
 
-asio::awaitable<http_reply> handle_create_session(call& of) {
+task<http_reply> handle_create_session(call& of) {
   auto wanted = to_create_session(of);
   if (auto problem = check_owner(of, wanted.user_id))
     co_return make_problem(*problem, of.request.id);
@@ -81,7 +108,7 @@ asio::awaitable<http_reply> handle_create_session(call& of) {
   co_return session_reply(of, 201, answer);
 }
 
-asio::awaitable<http_reply> handle_open_session(call& of) {
+task<http_reply> handle_open_session(call& of) {
   open_session wanted{to_create_session(of), of.who.as_user};
   const auto named = of.said.path.text_or("external_id", "");
   if (wanted.wanted.external_id && *wanted.wanted.external_id != named)
@@ -98,12 +125,12 @@ asio::awaitable<http_reply> handle_open_session(call& of) {
   co_return session_reply(of, answer->was_made ? 201 : 200, answer->session);
 }
 
-asio::awaitable<http_reply> handle_get_session(call& of) {
+task<http_reply> handle_get_session(call& of) {
   get_session wanted{of.session(), of.who.as_user};
   co_return session_reply(of, 200, co_await of.at.ask(std::move(wanted)));
 }
 
-asio::awaitable<http_reply> handle_update_session(call& of) {
+task<http_reply> handle_update_session(call& of) {
   const auto& body = of.said.body;
   update_session wanted;
   wanted.session = of.session();
@@ -117,13 +144,16 @@ asio::awaitable<http_reply> handle_update_session(call& of) {
     wanted.status = parse_session_status(*status);
   if (body.has("expires_in_s"))
     wanted.expires_in = expires_in(body);
+  wanted.labels = labels_in(body);
+  wanted.mode = mode_in(body);
+  wanted.consumption_offsets = consumption_in(body);
   auto answer = co_await of.at.ask(std::move(wanted));
   if (answer)
     of.at.audit(of, "session.update", "session", of.session().id.to_string());
   co_return session_reply(of, 200, answer);
 }
 
-asio::awaitable<http_reply> handle_delete_session(call& of) {
+task<http_reply> handle_delete_session(call& of) {
   erase_session wanted{of.session(), of.who.as_user};
   auto answer = co_await of.at.ask(std::move(wanted));
   // Hidden it is in any case once this is said; what is left goes in the background.
@@ -136,12 +166,18 @@ asio::awaitable<http_reply> handle_delete_session(call& of) {
   co_return no_content();
 }
 
-asio::awaitable<http_reply> handle_list_sessions(call& of) {
+task<http_reply> handle_list_sessions(call& of) {
   const auto& query = of.said.query;
   list_sessions wanted;
   wanted.tenant = of.who.tenant;
-  wanted.user_id = query.text("user_id");
+  const auto customer = query.text("customer_id");
+  wanted.user_id = query.has("user_id") ? query.text("user_id") : customer;
+  if (customer && customer != wanted.user_id)
+    co_return make_problem(
+        {error_code::invalid_request, "customer_id is another than user_id; one of the two is enough"}, of.request.id);
   wanted.agent_id = query.text("agent_id");
+  if (const auto label = query.text("label"))
+    wanted.labels.push_back(*label);
   if (const auto status = query.text("status"))
     wanted.status = parse_session_status(*status);
   wanted.limit = static_cast<std::size_t>(query.integer_or("limit", limits::page_default));
@@ -156,7 +192,7 @@ asio::awaitable<http_reply> handle_list_sessions(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_fork_session(call& of) {
+task<http_reply> handle_fork_session(call& of) {
   fork_session wanted{of.session(), of.said.body.integer_or("at_offset", 0), of.who.as_user, of.repeat()};
   auto answer = co_await of.at.ask(std::move(wanted));
   if (answer) {
@@ -166,24 +202,37 @@ asio::awaitable<http_reply> handle_fork_session(call& of) {
   co_return session_reply(of, 201, answer);
 }
 
-asio::awaitable<http_reply> handle_list_participants(call& of) {
+task<http_reply> handle_list_participants(call& of) {
   list_participants wanted{of.session(), of.who.as_user};
   co_return participants_reply(of, co_await of.at.ask(std::move(wanted)));
 }
 
-asio::awaitable<http_reply> handle_set_participant(call& of) {
+task<http_reply> handle_set_participant(call& of) {
   const auto role = parse_participant_role(of.said.body.text_or("role", ""));
   co_return participants_reply(of, co_await change_participant(of, role));
 }
 
-asio::awaitable<http_reply> handle_remove_participant(call& of) {
+task<http_reply> handle_remove_participant(call& of) {
   auto answer = co_await change_participant(of, std::nullopt);
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   co_return no_content();
 }
 
-asio::awaitable<http_reply> handle_get_analytics(call& of) {
+task<http_reply> handle_label_session(call& of) {
+  update_session wanted;
+  wanted.add_labels.push_back(of.said.path.text_or("label", ""));
+  co_return session_reply(of, 200, co_await change_labels(of, std::move(wanted)));
+}
+
+task<http_reply> handle_unlabel_session(call& of) {
+  update_session wanted;
+  wanted.remove_labels.push_back(of.said.path.text_or("label", ""));
+  auto answer = co_await change_labels(of, std::move(wanted));
+  co_return answer ? no_content() : make_problem(answer.failure(), of.request.id);
+}
+
+task<http_reply> handle_get_analytics(call& of) {
   const auto& query = of.said.query;
   get_analytics wanted;
   wanted.tenant = of.who.tenant;

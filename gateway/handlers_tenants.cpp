@@ -48,7 +48,7 @@ key_scopes to_scopes(const std::vector<std::string>* words) {
 
 /// The key, and its record: `keep` makes that. Another key is made if its prefix is taken, which never happens.
 template <class Keep>
-asio::awaitable<http_reply> give_key(call& of, Keep keep) {
+task<http_reply> give_key(call& of, Keep keep) {
   result<api_key_record> kept = no_random;
   std::optional<new_key> key;
   for (int i = 0; i < prefixes_tried_max; ++i) {
@@ -86,7 +86,7 @@ Request page_request(const call& of) {
 
 } // namespace
 
-asio::awaitable<http_reply> handle_create_tenant(call& of) {
+task<http_reply> handle_create_tenant(call& of) {
   const auto& body = of.said.body;
   const auto id = tenant_id::parse(body.text_or("id", ""));
   if (!id)
@@ -104,7 +104,7 @@ asio::awaitable<http_reply> handle_create_tenant(call& of) {
   co_return tenant_reply(of, 201, answer, write_all);
 }
 
-asio::awaitable<http_reply> handle_list_tenants(call& of) {
+task<http_reply> handle_list_tenants(call& of) {
   auto answer = co_await of.at.ask(of.at.handles().tenants, page_request<list_tenants>(of));
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
@@ -113,22 +113,22 @@ asio::awaitable<http_reply> handle_list_tenants(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_get_tenant(call& of) {
+task<http_reply> handle_get_tenant(call& of) {
   get_tenant wanted{of.who.tenant};
   co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, std::move(wanted)), write_all);
 }
 
-asio::awaitable<http_reply> handle_get_quotas(call& of) {
+task<http_reply> handle_get_quotas(call& of) {
   get_tenant wanted{of.who.tenant};
   co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, std::move(wanted)), write_quotas_alone);
 }
 
-asio::awaitable<http_reply> handle_set_quotas(call& of) {
+task<http_reply> handle_set_quotas(call& of) {
   set_quotas wanted{of.who.tenant, to_quotas(of.said.body), of.at.actor_of(of)};
   co_return tenant_reply(of, 200, co_await of.at.ask(of.at.handles().tenants, std::move(wanted)), write_quotas_alone);
 }
 
-asio::awaitable<http_reply> handle_create_key(call& of) {
+task<http_reply> handle_create_key(call& of) {
   const auto& body = of.said.body;
   create_key wanted;
   wanted.tenant = of.who.tenant;
@@ -145,7 +145,7 @@ asio::awaitable<http_reply> handle_create_key(call& of) {
   co_return co_await give_key(of, keep);
 }
 
-asio::awaitable<http_reply> handle_list_keys(call& of) {
+task<http_reply> handle_list_keys(call& of) {
   auto wanted = page_request<list_keys>(of);
   wanted.tenant = of.who.tenant;
   auto answer = co_await of.at.ask(of.at.handles().tenants, std::move(wanted));
@@ -157,7 +157,7 @@ asio::awaitable<http_reply> handle_list_keys(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_rotate_key(call& of) {
+task<http_reply> handle_rotate_key(call& of) {
   rotate_key wanted;
   wanted.tenant = of.who.tenant;
   wanted.id = key_of(of);
@@ -174,7 +174,7 @@ asio::awaitable<http_reply> handle_rotate_key(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_revoke_key(call& of) {
+task<http_reply> handle_revoke_key(call& of) {
   revoke_key wanted{of.who.tenant, key_of(of), of.at.actor_of(of)};
   auto answer = co_await of.at.ask(of.at.handles().tenants, std::move(wanted));
   of.at.keys().forget_key(key_of(of));
@@ -184,7 +184,7 @@ asio::awaitable<http_reply> handle_revoke_key(call& of) {
   co_return no_content();
 }
 
-asio::awaitable<http_reply> handle_list_audit(call& of) {
+task<http_reply> handle_list_audit(call& of) {
   if (of.who.is_operator())
     co_return make_problem({error_code::forbidden, "this needs a key of the tenant with scope admin"}, of.request.id);
   const auto& query = of.said.query;

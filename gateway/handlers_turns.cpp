@@ -31,7 +31,7 @@ std::vector<event_input> messages_of(const call& of) {
   return messages;
 }
 
-asio::awaitable<http_reply> end(call& of, end_turn wanted) {
+task<http_reply> end(call& of, end_turn wanted) {
   wanted.session = of.session();
   wanted.turn = of.turn();
   wanted.as_user = of.who.as_user;
@@ -94,7 +94,7 @@ void write_started(json_writer& to, const granted_turn& granted) {
 
 } // namespace
 
-asio::awaitable<http_reply> handle_start_turn(call& of) {
+task<http_reply> handle_start_turn(call& of) {
   auto wanted = to_start_turn(of);
   const auto session = wanted.session;
   const auto id = *wanted.id;
@@ -119,7 +119,7 @@ asio::awaitable<http_reply> handle_start_turn(call& of) {
   co_return reply;
 }
 
-asio::awaitable<http_reply> handle_list_turns(call& of) {
+task<http_reply> handle_list_turns(call& of) {
   const auto& query = of.said.query;
   list_turns wanted;
   wanted.session = of.session();
@@ -140,7 +140,7 @@ asio::awaitable<http_reply> handle_list_turns(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_post_delta(call& of) {
+task<http_reply> handle_post_delta(call& of) {
   post_delta wanted;
   wanted.session = of.session();
   wanted.turn = of.turn();
@@ -155,13 +155,13 @@ asio::awaitable<http_reply> handle_post_delta(call& of) {
   });
 }
 
-asio::awaitable<http_reply> handle_renew_turn(call& of) {
+task<http_reply> handle_renew_turn(call& of) {
   const std::chrono::seconds lease{of.said.body.integer_or("lease_s", limits::lease_default.count())};
   renew_turn wanted{of.session(), of.turn(), lease, of.who.as_user};
   co_return turn_reply(of, co_await of.at.ask(std::move(wanted)));
 }
 
-asio::awaitable<http_reply> handle_complete_turn(call& of) {
+task<http_reply> handle_complete_turn(call& of) {
   end_turn wanted;
   wanted.outcome = turn_status::completed;
   wanted.usage = usage_of(of.said.body);
@@ -169,7 +169,7 @@ asio::awaitable<http_reply> handle_complete_turn(call& of) {
   co_return co_await end(of, std::move(wanted));
 }
 
-asio::awaitable<http_reply> handle_fail_turn(call& of) {
+task<http_reply> handle_fail_turn(call& of) {
   end_turn wanted;
   wanted.outcome = turn_status::failed;
   wanted.usage = usage_of(of.said.body);
@@ -177,7 +177,7 @@ asio::awaitable<http_reply> handle_fail_turn(call& of) {
   co_return co_await end(of, std::move(wanted));
 }
 
-asio::awaitable<http_reply> handle_cancel_turn(call& of) {
+task<http_reply> handle_cancel_turn(call& of) {
   end_turn wanted;
   wanted.outcome = turn_status::cancelled;
   co_return co_await end(of, std::move(wanted));

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "gateway/call_reader.hpp"
-
-#include <boost/asio/awaitable.hpp>
+#include "gateway/loop.hpp"
 
 #include <functional>
 #include <optional>
@@ -13,6 +12,14 @@
 #include <vector>
 
 namespace colloquy::gateway {
+
+/// Of the Model Context Protocol.
+struct mcp_headers {
+  std::optional<std::string_view> version{};
+  std::optional<std::string_view> method{};
+  std::optional<std::string_view> name{};
+  std::optional<std::string_view> session{};
+};
 
 /// Its views point into what the connection has read, and live as long as the request is under way.
 struct http_request {
@@ -27,6 +34,7 @@ struct http_request {
   std::optional<std::string_view> origin{};
   std::optional<std::string_view> asked_method{}; ///< Access-Control-Request-Method
   std::optional<std::string_view> traceparent{};
+  mcp_headers mcp{};
   bool has_body = false;
   std::string id{}; ///< X-Request-Id, the caller's or ours
   std::string body{};
@@ -41,7 +49,7 @@ public:
   virtual ~reply_sink() = default;
 
   /// False: the client is gone, or too slow.
-  virtual boost::asio::awaitable<bool> write(std::string_view bytes) = 0;
+  virtual task<bool> write(std::string_view bytes) = 0;
   /// The client has gone, as far as can be seen without writing.
   virtual bool is_gone() = 0;
 };
@@ -52,7 +60,7 @@ struct http_reply {
   std::string body{};
   std::vector<std::pair<std::string_view, std::string>> headers{}; ///< names are literals
   /// Instead of `body`: writes as it goes, until it returns. False: what was sent is not all there is.
-  std::function<boost::asio::awaitable<bool>(reply_sink&)> stream{};
+  std::function<task<bool>(reply_sink&)> stream{};
   /// The reply could not be written to its end.
   std::function<void()> on_undelivered{};
   std::string code{}; ///< of a problem, for the access log

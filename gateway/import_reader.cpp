@@ -98,7 +98,7 @@ private:
   void read_session(const std::string& at, std::string_view json) {
     finish_session();
     values said;
-    reader_.read_object(at, json, shapes::session, said);
+    reader_.read_object(at, json, shapes::exported_session, said);
     for (const auto* name : {"user_id", "agent_id", "external_id"})
       check_length(at, said, name, 1, limits::name_chars_max);
     check_length(at, said, "title", 0, limits::title_chars_max);
@@ -112,6 +112,13 @@ private:
     made.wanted.external_id = said.text("external_id");
     made.wanted.title = said.text("title");
     made.wanted.metadata = said.raw_or("metadata", "{}");
+    made.wanted.labels = said.maybe<std::vector<std::string>>("labels").value_or(std::vector<std::string>());
+    made.wanted.mode = parse_session_mode(said.text_or("mode", "auto")).value_or(session_mode::automatic);
+    for (const auto& [client, offset] : said.maybe<offset_pairs>("consumption_offsets").value_or(offset_pairs()))
+      if (offset)
+        made.wanted.consumption_offsets.emplace(client, *offset);
+    if (said.text_or("customer_id", made.wanted.user_id) != made.wanted.user_id)
+      complain(at + "/customer_id", "must be what user_id is");
     if (said.is_null("expires_at"))
       made.wanted.expires_in.reset();
     else if (const auto expires = said.maybe<timestamp>("expires_at"); expires && *expires > now_ + 1s)
@@ -198,7 +205,16 @@ private:
     piece.log.authors.push_back(said.text_or("author", ""));
     piece.log.turns.push_back(turn_of(said, piece.log));
     piece.events.push_back(std::move(input));
+    if (said.truth("deleted"))
+      add_deleted(session, static_cast<event_offset>(session.events));
     ++session.events;
+  }
+
+  static void add_deleted(session_to_import& session, event_offset offset) {
+    if (!session.deleted.empty() && session.deleted.back().last + 1 == offset)
+      ++session.deleted.back().last;
+    else
+      session.deleted.push_back({offset, offset});
   }
 
   /// With its first event the turn itself is written.

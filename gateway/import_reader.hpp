@@ -23,6 +23,7 @@ struct session_to_import {
     imported_log log{};
   };
   std::vector<piece> pieces{};
+  std::vector<event_range> deleted{}; ///< of the events, counted from 0 as they stand there
   std::size_t events = 0;
   std::size_t turns = 0;
 };

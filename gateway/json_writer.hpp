@@ -65,6 +65,15 @@ public:
     return *this;
   }
 
+  /// A name that a caller has given.
+  template <class T>
+  json_writer& any_member(std::string_view name, const T& of) {
+    value(name);
+    to_ += ':';
+    needs_comma_ = false;
+    return value(of);
+  }
+
   template <class T>
   json_writer& member(std::string_view name, const T& of) {
     return key(name).value(of);

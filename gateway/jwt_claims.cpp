@@ -101,6 +101,20 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
+std::vector<std::string> audience_of(const json& claims) {
+  const auto found = claims.find("aud");
+  if (found == claims.end())
+    return {};
+  if (found->is_string())
+    return {found->get<std::string>()};
+  std::vector<std::string> all;
+  if (found->is_array())
+    for (const auto& each : *found)
+      if (each.is_string())
+        all.push_back(each.get<std::string>());
+  return all;
+}
+
 result<std::vector<std::string>> scopes_of(const json& claims) {
   const auto found = claims.find("scope");
   if (found == claims.end())
@@ -155,6 +169,7 @@ result<jwt_identity> read_jwt_claims(std::string_view text, const jwt_claim_rule
     return subject.failure();
   jwt_identity who{std::move(*tenant), std::move(*subject)};
   who.expires_at = *expires;
+  who.audience = audience_of(claims);
   if (const auto read = read_scopes(claims, who); !read)
     return read.failure();
   return who;

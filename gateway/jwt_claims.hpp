@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace colloquy::gateway {
 
@@ -21,6 +22,7 @@ struct jwt_identity {
   bool write = false;
   bool admin = false; ///< never together with user_scoped
   std::optional<timestamp> expires_at{};
+  std::vector<std::string> audience{}; ///< its aud
 };
 
 /// What a token's claims are held against.

@@ -3,16 +3,15 @@
 #include "gateway/openapi_schema.hpp"
 #include "gateway/operations.hpp"
 #include "gateway/problem.hpp"
+#include "gateway/service_version.hpp"
 #include "gateway/shapes.hpp"
+#include "messages/version.hpp"
 
 #include <map>
-#include <set>
 #include <vector>
 
 namespace colloquy::gateway {
 namespace {
-
-constexpr std::string_view service_version = "0.1.0";
 
 constexpr std::pair<std::string_view, std::string_view> tags[] = {
     {"Sessions", "Conversations and their life."},
@@ -22,6 +21,11 @@ constexpr std::pair<std::string_view, std::string_view> tags[] = {
     {"Keys", "API keys of tenants."},
     {"Audit", "Who did what to which thing when."},
     {"Data", "Taking data out, putting it in, erasing it."},
+    {"Documents", "Collections of JSON documents, and stores of one version."},
+    {"Customers", "Those whom agents talk to."},
+    {"Context variables", "What an agent is told about whom it talks to."},
+    {"Database sessions", "A PostgreSQL session of the tenant whose state survives between calls."},
+    {"MCP", "The Model Context Protocol over Streamable HTTP."},
     {"Service", "Looking after the service."},
 };
 
@@ -41,6 +45,8 @@ std::string needed(access needs) {
     return "Needs a key or token with scope write.";
   case access::admin:
     return "Needs a key or token with scope admin, or the admin key where the tenant is in the path.";
+  case access::member:
+    return "Needs a key or token of a tenant.";
   case access::operate:
     break;
   }
@@ -54,7 +60,7 @@ public:
         {"openapi", "3.1.0"},
         {"info",
          {{"title", "Colloquy"},
-          {"version", service_version},
+          {"version", version},
           {"summary", "Keeps the conversations of AI agents."},
           {"description", "Every conversation is a session with an ordered, durable log, in which one turn runs at a "
                           "time. Times are RFC 3339 in UTC with microseconds; ids are UUIDv7. Errors are RFC 9457 with "
@@ -83,7 +89,8 @@ private:
                       {"description", std::string(of.about) + (of.about.empty() ? "" : " ") + needed(of.needs)}};
     if (auto parameters = parameters_of(of); !parameters.empty())
       call["parameters"] = std::move(parameters);
-    if (of.takes != body_kind::none && (of.body != nullptr || of.takes == body_kind::ndjson))
+    if (of.takes != body_kind::none &&
+        (of.body != nullptr || of.takes == body_kind::ndjson || of.takes == body_kind::rpc))
       call["requestBody"] = body_of(of);
     call["responses"] = responses_of(of);
     call["security"] =
@@ -137,13 +144,18 @@ private:
       body["content"]["application/x-ndjson"] = {{"schema", {{"type", "string"}}}};
       return body;
     }
+    if (of.takes == body_kind::rpc) {
+      body["description"] = "A message of JSON-RPC 2.0.";
+      body["content"]["application/json"] = {{"schema", {{"type", "object"}, {"additionalProperties", true}}},
+                                             {"example", {{"jsonrpc", "2.0"}, {"id", 1}, {"method", "ping"}}}};
+      return body;
+    }
     ordered_json schema, example;
-    if (of.takes == body_kind::messages) {
-      schema = {{"oneOf", {reference_to(message_shape, used_), reference_to(*of.body, used_)}}};
-      example = example_of(message_shape);
+    if (of.takes == body_kind::messages || of.takes == body_kind::documents) {
+      const auto& one = of.takes == body_kind::messages ? message_shape : shapes::document;
+      schema = {{"oneOf", {reference_to(one, used_), reference_to(*of.body, used_)}}};
+      example = example_of(one);
     } else {
-      if (of.takes == body_kind::open_shape)
-        open_.insert(std::string(of.body->name));
       schema = reference_to(*of.body, used_);
       example = example_of(*of.body);
     }
@@ -155,6 +167,13 @@ private:
     if (of.traits.answers_text) {
       const auto* type = of.id == operation_id::get_metrics ? "text/plain" : "application/x-ndjson";
       return {{"description", "Lines of text."}, {"content", {{type, {{"schema", {{"type", "string"}}}}}}}};
+    }
+    if (of.takes == body_kind::rpc || of.id == operation_id::get_mcp) {
+      ordered_json content{{"text/event-stream", {{"schema", {{"type", "string"}}}}}};
+      if (of.takes == body_kind::rpc)
+        content["application/json"] = {{"schema", {{"type", "object"}, {"additionalProperties", true}}}};
+      return {{"description", "A message of JSON-RPC 2.0, or server-sent events that are each one."},
+              {"content", std::move(content)}};
     }
     if (of.reply == nullptr && of.id == operation_id::get_openapi)
       return {{"description", "OpenAPI 3.1."}, {"content", {{"application/json", {{"schema", {{"type", "object"}}}}}}}};
@@ -171,7 +190,8 @@ private:
     auto responses = ordered_json::object();
     responses[std::to_string(of.success)] = success_of(of);
     if (of.other_success != 0)
-      responses[std::to_string(of.other_success)] = success_of(of);
+      responses[std::to_string(of.other_success)] =
+          of.traits.is_mcp ? ordered_json{{"description", "Taken; there is nothing to answer"}} : success_of(of);
     std::map<unsigned, std::vector<error_code>> by_status;
     if (of.needs != access::open)
       for (const auto code : everywhere)
@@ -221,7 +241,7 @@ private:
       done = used_.size();
       const auto now = used_;
       for (const auto& [name, shape] : now)
-        schemas[name] = schema_of(*shape, open_.contains(name), used_);
+        schemas[name] = schema_of(*shape, used_);
     }
     return {{"schemas", std::move(schemas)},
             {"securitySchemes",
@@ -232,7 +252,6 @@ private:
   }
 
   shape_set used_;
-  std::set<std::string> open_; // shapes that take more than they name
 };
 
 } // namespace

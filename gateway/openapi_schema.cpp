@@ -1,6 +1,8 @@
 #include "gateway/openapi_schema.hpp"
 
 #include "gateway/message_rules.hpp"
+#include "gateway/shapes.hpp"
+#include "messages/limits.hpp"
 
 namespace colloquy::gateway {
 namespace {
@@ -26,8 +28,24 @@ ordered_json object_with(const char* member) {
           {"additionalProperties", true}};
 }
 
+ordered_json requiring(std::string_view name) {
+  auto schema = ordered_json::object();
+  schema["required"] = ordered_json::array({name});
+  return schema;
+}
+
 ordered_json content_schema() {
   return {{"oneOf", {{{"type", "string"}}, {{"type", "array"}, {"items", object_with("type")}}}}};
+}
+
+ordered_json order_schema(const field_rule& rule, shape_set& used) {
+  ordered_json one_of{{{"type", "string"}, {"enum", {"asc", "desc"}}}, reference_to(shapes::document_order, used)};
+  if (rule.kind == field_kind::first_order)
+    one_of.push_back({{"type", "array"},
+                      {"items", reference_to(shapes::field_order, used)},
+                      {"minItems", 1},
+                      {"maxItems", limits::sort_fields_max}});
+  return {{"oneOf", std::move(one_of)}};
 }
 
 /// Without what may be null and what it is about.
@@ -73,6 +91,37 @@ ordered_json bare_schema(const field_rule& rule, shape_set& used) {
     schema = {{"type", "array"}, {"items", reference_to(message_shape, used)}};
     add_range(schema, rule, "minItems", "maxItems");
     return schema;
+  case field_kind::text_list:
+    schema = {{"type", "array"}, {"items", {{"type", "string"}}}};
+    add_range(schema, rule, "minItems", "maxItems");
+    return schema;
+  case field_kind::offset_map: {
+    ordered_json value{{"type", {"integer", "null"}}, {"format", "int64"}, {"minimum", rule.least}};
+    if (rule.most != INT64_MAX)
+      value["maximum"] = rule.most;
+    return {{"type", "object"}, {"additionalProperties", std::move(value)}, {"maxProperties", rule.members_max}};
+  }
+  case field_kind::text_map:
+    return {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}, {"maxProperties", rule.most}};
+  case field_kind::document_fields:
+    return {{"type", "object"}, {"additionalProperties", true}, {"maxProperties", rule.most}};
+  case field_kind::document_change:
+    return {{"type", "object"}, {"additionalProperties", true}, {"minProperties", 1}};
+  case field_kind::filter:
+    return {{"type", "object"}, {"additionalProperties", true}};
+  case field_kind::document:
+    return reference_to(shapes::document, used);
+  case field_kind::document_list:
+    schema = {{"type", "array"}, {"items", reference_to(shapes::document, used)}};
+    add_range(schema, rule, "minItems", "maxItems");
+    return schema;
+  case field_kind::order:
+  case field_kind::first_order:
+    return order_schema(rule, used);
+  case field_kind::place:
+    schema = {{"type", "string"}};
+    add_range(schema, rule, "minLength", "maxLength");
+    return {{"oneOf", {schema, reference_to(shapes::document_place, used)}}};
   }
   return schema;
 }
@@ -99,19 +148,21 @@ ordered_json schema_of(const field_rule& rule, shape_set& used) {
   return schema;
 }
 
-ordered_json schema_of(const shape_rule& shape, bool is_open, shape_set& used) {
+ordered_json schema_of(const shape_rule& shape, shape_set& used) {
   ordered_json schema{{"type", "object"}, {"description", shape.about}};
   auto properties = ordered_json::object();
   auto required = ordered_json::array();
   for (const auto& field : shape.fields) {
     properties[std::string(field.name)] = schema_of(field, used);
-    if (field.is_required)
+    if (field.is_required && field.other_name.empty())
       required.push_back(field.name);
+    else if (field.is_required)
+      schema["anyOf"] = ordered_json::array({requiring(field.name), requiring(field.other_name)});
   }
   schema["properties"] = std::move(properties);
   if (!required.empty())
     schema["required"] = std::move(required);
-  schema["additionalProperties"] = is_open;
+  schema["additionalProperties"] = shape.is_open;
   return schema;
 }
 
@@ -147,6 +198,23 @@ ordered_json example_of(const field_rule& rule) {
     return ordered_json::array({example_of(*rule.shape)});
   case field_kind::message_list:
     return ordered_json::array({example_of(message_shape)});
+  case field_kind::text_list:
+    return ordered_json::array({"text"});
+  case field_kind::offset_map:
+  case field_kind::text_map:
+  case field_kind::document_fields:
+  case field_kind::document_change:
+  case field_kind::filter:
+    return ordered_json::object();
+  case field_kind::document:
+    return example_of(shapes::document);
+  case field_kind::document_list:
+    return ordered_json::array({example_of(shapes::document)});
+  case field_kind::order:
+  case field_kind::first_order:
+    return "asc";
+  case field_kind::place:
+    return "text";
   }
   return nullptr;
 }

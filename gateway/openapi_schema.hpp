@@ -17,7 +17,7 @@ using shape_set = std::map<std::string, const shape_rule*>;
 
 /// Adds the shapes it refers to.
 ordered_json schema_of(const field_rule& rule, shape_set& used);
-ordered_json schema_of(const shape_rule& shape, bool is_open, shape_set& used);
+ordered_json schema_of(const shape_rule& shape, shape_set& used);
 ordered_json reference_to(const shape_rule& shape, shape_set& used);
 /// A value that the rule allows.
 ordered_json example_of(const field_rule& rule);

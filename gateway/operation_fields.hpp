@@ -46,6 +46,10 @@ inline constexpr field_rule of_page[] = {limit_parameter, cursor_parameter};
 std::span<const operation> session_operations();
 std::span<const operation> log_operations();
 std::span<const operation> tenant_operations();
+std::span<const operation> document_operations();
+std::span<const operation> store_operations();
+std::span<const operation> database_operations();
 std::span<const operation> service_operations();
+std::span<const operation> mcp_operations();
 
 } // namespace colloquy::gateway

@@ -12,7 +12,8 @@ constexpr auto total = static_cast<std::size_t>(operation_id::count_);
 /// By operation_id.
 std::array<operation, total> join() {
   std::array<operation, total> all{};
-  for (const auto part : {session_operations(), log_operations(), tenant_operations(), service_operations()})
+  for (const auto part : {session_operations(), log_operations(), tenant_operations(), document_operations(),
+                          store_operations(), database_operations(), service_operations(), mcp_operations()})
     for (const auto& each : part)
       all[static_cast<std::size_t>(each.id)] = each;
   return all;

@@ -21,11 +21,15 @@ enum class operation_id : std::uint8_t {
   list_participants,
   set_participant,
   remove_participant,
+  label_session,
+  unlabel_session,
   get_analytics,
   append_messages,
   list_messages,
   append_event,
   list_events,
+  delete_event,
+  delete_events,
   start_turn,
   list_turns,
   append_turn_messages,
@@ -48,6 +52,40 @@ enum class operation_id : std::uint8_t {
   export_user,
   erase_user,
   import_sessions,
+  insert_documents,
+  query_documents,
+  find_one_document,
+  update_one_document,
+  delete_one_document,
+  list_collections,
+  delete_collection,
+  open_store,
+  list_failed_migrations,
+  create_customer,
+  list_customers,
+  get_customer,
+  update_customer,
+  delete_customer,
+  list_customer_tags,
+  tag_customer,
+  untag_customer,
+  create_context_variable,
+  list_context_variables,
+  get_context_variable,
+  update_context_variable,
+  delete_context_variable,
+  list_context_variable_tags,
+  tag_context_variable,
+  untag_context_variable,
+  list_context_values,
+  put_context_value,
+  get_context_value,
+  delete_context_value,
+  look_up_context_value,
+  open_database_session,
+  execute_sql,
+  read_database_notifications,
+  close_database_session,
   get_pool,
   pause_pool,
   resume_pool,
@@ -57,6 +95,11 @@ enum class operation_id : std::uint8_t {
   get_readiness,
   get_metrics,
   get_openapi,
+  post_mcp,
+  get_mcp,
+  delete_mcp,
+  get_resource_metadata,
+  get_mcp_metadata,
   count_,
 };
 
@@ -67,6 +110,7 @@ enum class access : std::uint8_t {
   write,   ///< with scope write
   admin,   ///< with scope admin, of the tenant in question; or the admin key
   operate, ///< the admin key only
+  member,  ///< a key or token of a tenant, whatever its scopes
 };
 
 enum class body_kind : std::uint8_t {
@@ -75,7 +119,9 @@ enum class body_kind : std::uint8_t {
   maybe,      ///< the same, or no body at all, which is {}
   open_shape, ///< an object of `body` with whatever else the caller wants in it
   messages,   ///< one message, or an object of `body`
+  documents,  ///< one document, or an object of `body`
   ndjson,     ///< lines of JSON, read by the handler
+  rpc,        ///< a message of JSON-RPC, read by the handler
 };
 
 /// What else a call may do that is worth knowing before it is done.
@@ -86,6 +132,8 @@ struct operation_traits {
   bool may_stream = false;    ///< as text/event-stream, if that is accepted
   bool answers_text = false;  ///< its reply is no JSON
   bool is_exempt = false;     ///< from quotas: it is how one looks after the service
+  bool has_documents = false; ///< in its body, which may be nested as deep as they are
+  bool is_mcp = false;        ///< of the Model Context Protocol, which has rules of its own for who may call
 };
 
 struct operation {

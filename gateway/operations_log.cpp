@@ -33,11 +33,36 @@ constexpr field_rule events_query[] = {
      .least = 1,
      .words = event_kinds,
      .about = "Only these, with commas between them."},
+    named("source", "Only from this."),
+    named("trace_id", "Only of this trace."),
+    whole("min_offset", 0, offset_max, "Offsets from this on."),
+    {.name = "include_deleted",
+     .kind = boolean,
+     .about = "true: deleted ones, too, each with `deleted`. For the session's owner alone, and not of a stream."},
     whole("wait_s", 0, limits::events_wait_max.count(), "How long to wait for an event if there is none."),
     limit_parameter,
     cursor_parameter,
 };
 
+constexpr field_rule of_event[] = {id_parameter,
+                                   {.name = "offset",
+                                    .kind = integer,
+                                    .is_required = true,
+                                    .least = 0,
+                                    .most = offset_max,
+                                    .about = "The event's place in the log.",
+                                    .example = "2"}};
+constexpr field_rule deletion_query[] = {
+    {.name = "from",
+     .kind = integer,
+     .is_required = true,
+     .least = 0,
+     .most = offset_max,
+     .about = "The first that goes.",
+     .example = "2"},
+};
+
+constexpr error_code seeing_events[] = {not_found, session_expired, not_owner, forbidden};
 constexpr error_code seeing[] = {not_found, session_expired, not_owner};
 constexpr error_code appending[] = {
     not_found,         session_expired, session_not_active, payload_too_large, idempotency_mismatch,
@@ -47,6 +72,8 @@ constexpr error_code in_turn[] = {not_found,         session_expired, session_no
 constexpr error_code appending_in_turn[] = {not_found,         session_expired,   session_not_active,
                                             turn_lost,         payload_too_large, idempotency_mismatch,
                                             deadline_exceeded, not_owner,         forbidden};
+constexpr error_code deleting[] = {not_found,        session_expired, session_not_active,
+                                   turn_in_progress, not_owner,       forbidden};
 constexpr error_code starting[] = {not_found,         session_expired,      session_not_active, turn_in_progress,
                                    payload_too_large, idempotency_mismatch, not_owner,          forbidden};
 
@@ -104,16 +131,44 @@ const operation all[] = {
      .path = "/v1/sessions/{id}/events",
      .tag = "Log",
      .summary = "Read or follow events",
-     .about = "Durable ones, oldest first. With wait_s it holds until there is one, else the list is empty. With "
+     .about = "Durable ones, oldest first, filtered before the page is cut. With wait_s it holds until there is one, "
+              "else the list is empty. With "
               "Accept: text/event-stream it goes on for as long as the caller reads: each event's id is its offset, "
               "Last-Event-ID resumes with no gap and no repeat, parts of a reply come as events `delta` without an "
-              "id, a comment comes every 15 s, and `end` says why it is over.",
+              "id, a comment comes every 15 s, `deleted` names offsets that are not shown any more, and `end` says why "
+              "it is "
+              "over.",
      .needs = access::read,
      .path_fields = of_session,
      .query_fields = events_query,
      .reply = &shapes::event_page,
-     .errors = seeing,
+     .errors = seeing_events,
      .traits = {.may_wait = true, .may_stream = true}},
+    {.id = operation_id::delete_event,
+     .name = "deleteEvent",
+     .method = "DELETE",
+     .path = "/v1/sessions/{id}/events/{offset}",
+     .tag = "Log",
+     .summary = "Delete an event",
+     .about =
+         "It is not shown any more, and no other event moves: its offset stays used. Once more is no mistake. Whoever "
+         "asks with include_deleted sees it. A fork that was made before shows it still. Nothing of a running turn.",
+     .needs = access::write,
+     .path_fields = of_event,
+     .success = 204,
+     .errors = deleting},
+    {.id = operation_id::delete_events,
+     .name = "deleteEvents",
+     .method = "DELETE",
+     .path = "/v1/sessions/{id}/events",
+     .tag = "Log",
+     .summary = "Delete events from an offset on",
+     .about = "As one is deleted. What is written later is shown.",
+     .needs = access::write,
+     .path_fields = of_session,
+     .query_fields = deletion_query,
+     .success = 204,
+     .errors = deleting},
     {.id = operation_id::start_turn,
      .name = "startTurn",
      .method = "POST",

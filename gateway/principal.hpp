@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace colloquy::gateway {
 
@@ -26,6 +27,7 @@ struct principal {
   std::string name{};                   ///< for the audit log
   key_id key{};
   std::optional<timestamp> valid_until{};
+  std::vector<std::string> audience{}; ///< of a token: for whom it is
 
   bool is_operator() const noexcept { return kind == principal_kind::operator_; }
 };

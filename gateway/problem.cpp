@@ -69,6 +69,8 @@ unsigned status_of(error_code code) noexcept {
   case error_code::turn_in_progress:
   case error_code::turn_lost:
   case error_code::session_not_active:
+  case error_code::store_outdated:
+  case error_code::migration_required:
     return 409;
   case error_code::session_expired:
     return 410;

@@ -31,7 +31,17 @@ void write(json_writer& to, const session_record& session) {
       .member("durable_offset", session.durable_offset)
       .raw_member("metadata", session.metadata);
   id_or_null(to, "parent_id", session.parent.value_or(session_id{}));
-  to.member("fork_offset", session.fork_offset).member("version", session.version).close_object();
+  to.member("fork_offset", session.fork_offset)
+      .member("version", session.version)
+      .member("customer_id", session.user_id)
+      .key("labels")
+      .open_array();
+  for (const auto& label : session.labels)
+    to.value(label);
+  to.close_array().member("mode", to_string(session.mode)).key("consumption_offsets").open_object();
+  for (const auto& [client, offset] : session.consumption_offsets)
+    to.any_member(client, offset);
+  to.close_object().close_object();
 }
 
 void write(json_writer& to, const participant& who) {
@@ -169,14 +179,16 @@ void write_message(json_writer& to, const event& message) {
   to.member_or_null("author", message.author).members_of(message.data).close_object();
 }
 
-void write_event(json_writer& to, const event& of) {
+void write_event(json_writer& to, const event& of, bool is_deleted) {
   to.open_object().member("offset", of.offset).member("kind", to_string(of.kind)).member("created_at", of.created_at);
   id_or_null(to, "turn_id", of.turn);
   to.member_or_null("author", of.author)
       .member_or_null("source", of.source)
       .member_or_null("trace_id", of.trace_id)
-      .raw_member("data", of.data)
-      .close_object();
+      .raw_member("data", of.data);
+  if (is_deleted)
+    to.member("deleted", true);
+  to.close_object();
 }
 
 } // namespace colloquy::gateway

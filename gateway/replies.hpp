@@ -7,6 +7,8 @@
 #include "messages/tenant_requests.hpp"
 #include "messages/turn_requests.hpp"
 
+#include <algorithm>
+
 namespace colloquy::gateway {
 
 void write(json_writer& to, const session_record& session);
@@ -23,7 +25,11 @@ void write(json_writer& to, const erased& gone);
 /// A message flat: what came, with its place in the log before it.
 void write_message(json_writer& to, const event& message);
 /// An event with what came as `data`.
-void write_event(json_writer& to, const event& of);
+void write_event(json_writer& to, const event& of, bool is_deleted = false);
+/// Whether one of a page was deleted.
+inline bool is_deleted(const event_page& page, const event& of) {
+  return std::binary_search(page.deleted.begin(), page.deleted.end(), of.offset);
+}
 
 /// {"items": [...], "next_cursor": ... | null}. `each` writes one.
 template <class List, class Each>

@@ -2,6 +2,7 @@
 
 #include "gateway/problem.hpp"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -42,9 +43,15 @@ const std::string& date_now() {
 void add(std::string& to, std::string_view name, std::string_view value) {
   to += name;
   to += ": ";
-  for (const char c : value)
-    to += c == '\r' || c == '\n' ? ' ' : c;
+  to += value;
   to += "\r\n";
+}
+
+/// What may hold a caller's words cannot begin a line of its own.
+void add_in_one_line(std::string& to, std::string_view name, std::string value) {
+  std::replace_if(
+      value.begin(), value.end(), [](char c) { return c == '\r' || c == '\n'; }, ' ');
+  add(to, name, value);
 }
 
 bool has_header(const http_reply& reply, std::string_view name) {
@@ -81,7 +88,7 @@ std::string reply_head(const http_request& request, const http_reply& reply, con
     add(head, "Cache-Control", "no-store");
   add(head, "X-Content-Type-Options", "nosniff");
   for (const auto& [name, value] : reply.headers)
-    add(head, name, value);
+    add_in_one_line(head, name, value);
   if (facts.closes)
     add(head, "Connection", "close");
   else if (facts.is_old)
@@ -114,12 +121,12 @@ void add_cors(http_reply& reply, const std::optional<std::string>& cors_origins,
   reply.headers.emplace_back("Access-Control-Allow-Origin", *origin);
   reply.headers.emplace_back("Access-Control-Expose-Headers",
                              "ETag, Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, "
-                             "RateLimit-Reset");
+                             "RateLimit-Reset, Mcp-Session-Id, WWW-Authenticate");
   if (request.method == "OPTIONS" && request.asked_method) {
     reply.headers.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
     reply.headers.emplace_back("Access-Control-Allow-Headers",
                                "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id, "
-                               "traceparent");
+                               "traceparent, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name");
     reply.headers.emplace_back("Access-Control-Max-Age", "600");
   }
 }

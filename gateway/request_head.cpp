@@ -6,6 +6,7 @@
 #include <boost/beast/http/error.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace colloquy::gateway {
 namespace {
@@ -30,13 +31,80 @@ error broken(std::string message) {
 }
 
 /// False if it is there twice.
-template <class Name>
-bool take(const http::fields& from, Name name, std::optional<std::string_view>& into) {
-  const auto count = from.count(name);
-  if (count == 1)
-    into = view(from.find(name)->value());
-  return count <= 1;
-}
+/// The header fields that anything is read from. They are gone through once: looking each of these up by its name would
+/// cost more than all else that is done with a head.
+struct known_fields {
+  std::optional<std::string_view> id{};
+  std::optional<std::string_view> transfer_encoding{};
+  std::optional<std::string_view> trace{};
+  bool has_twice = false; ///< one that may be there once
+  bool has_many_ids = false;
+  bool has_many_traces = false;
+
+  known_fields(const http::fields& from, http_request& into) {
+    for (const auto& each : from)
+      take(each, into);
+  }
+
+private:
+  void take(const http::fields::value_type& each, http_request& into) {
+    const auto value = view(each.value());
+    switch (each.name()) {
+    case http::field::host:
+      return once(into.host, value);
+    case http::field::transfer_encoding:
+      return once(transfer_encoding, value);
+    case http::field::authorization:
+      return once(into.authorization, value);
+    case http::field::content_type:
+      return once(into.headers.content_type, value);
+    case http::field::if_match:
+      return once(into.headers.if_match, value);
+    case http::field::origin:
+      return once(into.origin, value);
+    case http::field::access_control_request_method:
+      return once(into.asked_method, value);
+    case http::field::accept:
+      return first(into.accept, value);
+    case http::field::accept_encoding:
+      return first(into.accept_encoding, value);
+    case http::field::unknown:
+      return take_unknown(view(each.name_string()), value, into);
+    default:
+      return;
+    }
+  }
+
+  /// Names that the library has no number for.
+  void take_unknown(std::string_view name, std::string_view value, http_request& into) {
+    if (boost::beast::iequals(name, "Idempotency-Key"))
+      once(into.headers.idempotency_key, value);
+    else if (boost::beast::iequals(name, "Last-Event-ID"))
+      once(into.headers.last_event_id, value);
+    else if (boost::beast::iequals(name, "Mcp-Session-Id"))
+      once(into.mcp.session, value);
+    else if (boost::beast::iequals(name, "MCP-Protocol-Version"))
+      once(into.mcp.version, value);
+    else if (boost::beast::iequals(name, "Mcp-Method"))
+      once(into.mcp.method, value);
+    else if (boost::beast::iequals(name, "Mcp-Name"))
+      once(into.mcp.name, value);
+    else if (boost::beast::iequals(name, "X-Request-Id"))
+      has_many_ids = std::exchange(id, value).has_value() || has_many_ids;
+    else if (boost::beast::iequals(name, "traceparent"))
+      has_many_traces = std::exchange(trace, value).has_value() || has_many_traces;
+  }
+
+  void once(std::optional<std::string_view>& into, std::string_view value) {
+    has_twice = has_twice || into.has_value();
+    into = value;
+  }
+  /// These may be there several times, and then their first is as good as any.
+  static void first(std::optional<std::string_view>& into, std::string_view value) {
+    if (!into)
+      into = value;
+  }
+};
 
 std::optional<error> read_target(std::string_view target, http_request& into) {
   if (target.size() > target_bytes_max)
@@ -57,43 +125,23 @@ std::optional<error> read_target(std::string_view target, http_request& into) {
 }
 
 /// Else the end of the body cannot be known, or is known to another reader by another rule (RFC 9112, section 6.3).
-bool has_clear_body(const http::request_header<>& from) {
-  std::optional<std::string_view> encoding;
-  if (!take(from, http::field::transfer_encoding, encoding))
-    return false;
-  return !encoding || (from.version() >= 11 && boost::beast::iequals(*encoding, "chunked"));
-}
-
 } // namespace
 
 std::optional<error> read_head(const http::request_header<>& from, http_request& into) {
-  std::optional<std::string_view> id;
   into.method = view(from.method_string());
-  const bool has_one_id = take(from, "X-Request-Id", id);
-  into.id = has_one_id && id && is_plain(*id) ? std::string(*id) : uuid_to_string(new_uuid_v7());
-  if (!take(from, http::field::host, into.host) || (from.version() >= 11 && !into.host))
+  const known_fields found(from, into);
+  into.id =
+      found.id && !found.has_many_ids && is_plain(*found.id) ? std::string(*found.id) : uuid_to_string(new_uuid_v7());
+  if (from.version() >= 11 && !into.host)
     return broken("a request has one header Host");
-  if (!has_clear_body(from))
+  if (found.transfer_encoding && (from.version() < 11 || !boost::beast::iequals(*found.transfer_encoding, "chunked")))
     return broken("the only Transfer-Encoding that is taken is chunked, once, with HTTP/1.1");
+  if (found.has_twice)
+    return broken("a header that may be there once is there twice");
   if (auto problem = read_target(view(from.target()), into))
     return problem;
-  const bool is_clear = take(from, http::field::authorization, into.authorization) &&
-                        take(from, http::field::content_type, into.headers.content_type) &&
-                        take(from, "Idempotency-Key", into.headers.idempotency_key) &&
-                        take(from, http::field::if_match, into.headers.if_match) &&
-                        take(from, "Last-Event-ID", into.headers.last_event_id) &&
-                        take(from, http::field::origin, into.origin) &&
-                        take(from, http::field::access_control_request_method, into.asked_method);
-  if (!is_clear)
-    return broken("a header that may be there once is there twice");
-  // These may be there several times, and then their first is as good as any.
-  if (const auto at = from.find(http::field::accept); at != from.end())
-    into.accept = view(at->value());
-  if (const auto at = from.find(http::field::accept_encoding); at != from.end())
-    into.accept_encoding = view(at->value());
-  std::optional<std::string_view> trace;
-  if (take(from, "traceparent", trace) && trace && is_plain(*trace))
-    into.traceparent = trace;
+  if (found.trace && !found.has_many_traces && is_plain(*found.trace))
+    into.traceparent = found.trace;
   return std::nullopt;
 }
 

@@ -20,21 +20,6 @@ const unsigned char* bytes_of(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-/// Letters and digits, each equally likely.
-std::optional<std::string> random_text(std::size_t length) {
-  std::string out;
-  std::array<unsigned char, 64> bytes{};
-  constexpr auto fair = 256 / alphabet.size() * alphabet.size();
-  while (out.size() < length) {
-    if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
-      return std::nullopt;
-    for (const auto byte : bytes)
-      if (byte < fair && out.size() < length)
-        out += alphabet[byte % alphabet.size()];
-  }
-  return out;
-}
-
 } // namespace
 
 std::string sha256(std::string_view text) {
@@ -50,6 +35,20 @@ std::string sha256_hex(std::string_view text) {
     const auto byte = static_cast<unsigned char>(c);
     out += digits[byte >> 4];
     out += digits[byte & 15];
+  }
+  return out;
+}
+
+std::optional<std::string> random_text(std::size_t length) {
+  std::string out;
+  std::array<unsigned char, 64> bytes{};
+  constexpr auto fair = 256 / alphabet.size() * alphabet.size();
+  while (out.size() < length) {
+    if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
+      return std::nullopt;
+    for (const auto byte : bytes)
+      if (byte < fair && out.size() < length)
+        out += alphabet[byte % alphabet.size()];
   }
   return out;
 }

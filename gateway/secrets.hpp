@@ -1,6 +1,7 @@
 // API keys: how they are made, what is kept of them, how they are compared.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,10 @@ namespace colloquy::gateway {
 std::string sha256(std::string_view text);
 /// 64 hexadecimal digits.
 std::string sha256_hex(std::string_view text);
+
+/// Letters and digits, each equally likely: 43 of them are 256 bits. Nothing if the operating system has no random
+/// bytes.
+std::optional<std::string> random_text(std::size_t length);
 
 /// Takes as long whether the texts differ in their first byte or their last.
 bool is_equal_in_constant_time(std::string_view a, std::string_view b) noexcept;

@@ -4,6 +4,8 @@
 #include "gateway/connection.hpp"
 #include "gateway/edge.hpp"
 #include "gateway/jwt.hpp"
+#include "gateway/mcp_hub.hpp"
+#include "gateway/mcp_lines.hpp"
 #include "gateway/tls.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -13,14 +15,15 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
 #include <future>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace colloquy::gateway {
 namespace {
@@ -30,7 +33,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using asio::local::stream_protocol;
 
-constexpr auto use = asio::as_tuple(asio::use_awaitable);
+constexpr auto use = asio::as_tuple(use_task);
 constexpr auto accept_pause = 100ms; ///< after one that failed: out of descriptors, above all
 constexpr auto drain_grain = 10ms;
 constexpr auto cut_time_max = 10s; ///< for connections that are cut to end
@@ -51,12 +54,20 @@ error cannot_listen(const config::listen_address& address, const std::string& wh
   return {error_code::invalid_request, "listen is " + address.text() + ", where nobody can listen: " + why};
 }
 
+/// Of this user's own programs, or the administrator's.
+bool is_own(unix_socket& socket) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  return ::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 &&
+         (who.uid == ::geteuid() || who.uid == 0);
+}
+
 /// A socket that nobody listens on any more is in the way of a new one.
 bool is_left_behind(asio::io_context& context, const std::filesystem::path& path) {
   std::error_code problem;
   if (!std::filesystem::is_socket(path, problem))
     return false;
-  stream_protocol::socket probe(context);
+  unix_socket probe(context);
   boost::system::error_code refused;
   probe.connect(stream_protocol::endpoint(path.string()), refused);
   return refused == asio::error::connection_refused;
@@ -65,8 +76,9 @@ bool is_left_behind(asio::io_context& context, const std::filesystem::path& path
 } // namespace
 
 struct server::implementation {
-  implementation(caf::actor_system& system, const config::settings& settings)
-    : at(system, context, settings)
+  implementation(caf::actor_system& system, const config::settings& settings,
+                 std::shared_ptr<const mcp::registry> offers)
+    : at(system, context, settings, std::move(offers))
     , open(at)
     , work(asio::make_work_guard(context)) {}
 
@@ -74,8 +86,9 @@ struct server::implementation {
   edge at;
   connections open;
   std::shared_ptr<asio::ssl::context> tls;
-  std::vector<tcp::acceptor> tcp_doors;
-  std::vector<stream_protocol::acceptor> unix_doors;
+  std::vector<tcp_acceptor> tcp_doors;
+  std::vector<unix_acceptor> unix_doors;
+  std::optional<unix_acceptor> private_door;
   std::vector<std::filesystem::path> unix_paths;
   std::vector<std::string> addresses;
   asio::executor_work_guard<asio::io_context::executor_type> work;
@@ -84,8 +97,10 @@ struct server::implementation {
   result<void> listen(const config::listen_address& address);
   result<void> listen_tcp(const config::listen_address& address);
   template <class Door>
-  asio::awaitable<void> accept(Door& door);
-  asio::awaitable<void> cut_late_clients();
+  task<void> accept(Door& door);
+  result<void> open_private(const std::filesystem::path& path);
+  task<void> accept_private();
+  task<void> cut_late_clients();
   bool is_full();
   void begin();
   void close_doors();
@@ -108,7 +123,7 @@ result<void> server::implementation::listen(const config::listen_address& addres
   if (is_left_behind(context, address.path))
     std::filesystem::remove(address.path);
   boost::system::error_code problem;
-  stream_protocol::acceptor door(context);
+  unix_acceptor door(context);
   door.open(stream_protocol(), problem);
   if (!problem)
     door.bind(stream_protocol::endpoint(address.path.string()), problem);
@@ -128,7 +143,7 @@ result<void> server::implementation::listen_tcp(const config::listen_address& ad
   const auto found = names.resolve(address.host, std::to_string(address.port), problem);
   if (problem)
     return cannot_listen(address, problem.message());
-  tcp::acceptor door(context);
+  tcp_acceptor door(context);
   const auto endpoint = found.begin()->endpoint();
   door.open(endpoint.protocol(), problem);
   if (!problem)
@@ -154,8 +169,8 @@ bool server::implementation::is_full() {
 }
 
 template <class Door>
-asio::awaitable<void> server::implementation::accept(Door& door) {
-  asio::steady_timer pause(context);
+task<void> server::implementation::accept(Door& door) {
+  loop_timer pause(context);
   while (door.is_open()) {
     auto [problem, socket] = co_await door.async_accept(use);
     if (problem == asio::error::operation_aborted)
@@ -168,7 +183,7 @@ asio::awaitable<void> server::implementation::accept(Door& door) {
     }
     if (is_full())
       continue; // closed: there is no telling a client in a moment without reading what it sends
-    if constexpr (std::is_same_v<Door, tcp::acceptor>) {
+    if constexpr (std::is_same_v<Door, tcp_acceptor>) {
       boost::system::error_code ignored;
       socket.set_option(tcp::no_delay(true), ignored);
       if (tls) {
@@ -180,9 +195,45 @@ asio::awaitable<void> server::implementation::accept(Door& door) {
   }
 }
 
+result<void> server::implementation::open_private(const std::filesystem::path& path) {
+  if (is_left_behind(context, path))
+    std::filesystem::remove(path);
+  boost::system::error_code problem;
+  unix_acceptor door(context);
+  door.open(stream_protocol(), problem);
+  if (!problem && ::fchmod(door.native_handle(), S_IRUSR | S_IWUSR) != 0)
+    problem.assign(errno, boost::system::system_category());
+  if (!problem)
+    door.bind(stream_protocol::endpoint(path.string()), problem);
+  if (!problem)
+    door.listen(backlog, problem);
+  if (problem)
+    return error{error_code::invalid_request, "nobody can listen on " + path.string() + ": " + problem.message()};
+  private_door.emplace(std::move(door));
+  unix_paths.push_back(path);
+  asio::co_spawn(context, accept_private(), asio::detached);
+  return {};
+}
+
+task<void> server::implementation::accept_private() {
+  loop_timer pause(context);
+  while (private_door->is_open()) {
+    auto [problem, socket] = co_await private_door->async_accept(use);
+    if (problem == asio::error::operation_aborted)
+      co_return;
+    if (problem) {
+      spdlog::warn("cannot accept a program's connection: {}", problem.message());
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(use);
+    } else if (is_own(socket) && !is_full()) {
+      asio::co_spawn(context, mcp::serve_lines(std::move(socket), open), asio::detached);
+    }
+  }
+}
+
 /// One timer for all connections: one for each would be set and cancelled several times a request.
-asio::awaitable<void> server::implementation::cut_late_clients() {
-  asio::steady_timer pause(context);
+task<void> server::implementation::cut_late_clients() {
+  loop_timer pause(context);
   for (;;) {
     pause.expires_after(late_grain);
     co_await pause.async_wait(use);
@@ -216,6 +267,8 @@ void server::implementation::close_doors() {
     door.close(ignored);
   for (auto& door : unix_doors)
     door.close(ignored);
+  if (private_door)
+    private_door->close(ignored);
   for (const auto& path : std::exchange(unix_paths, {}))
     ::unlink(path.c_str());
 }
@@ -223,8 +276,9 @@ void server::implementation::close_doors() {
 server::server(std::unique_ptr<implementation> parts)
   : implementation_(std::move(parts)) {}
 
-result<std::unique_ptr<server>> server::start(caf::actor_system& system, const config::settings& settings) {
-  auto parts = std::make_unique<implementation>(system, settings);
+result<std::unique_ptr<server>> server::start(caf::actor_system& system, const config::settings& settings,
+                                              server_extras extras) {
+  auto parts = std::make_unique<implementation>(system, settings, std::move(extras.offers));
   auto tls = make_tls(settings);
   if (!tls)
     return tls.failure();
@@ -233,12 +287,24 @@ result<std::unique_ptr<server>> server::start(caf::actor_system& system, const c
   if (!verifier)
     return verifier.failure();
   parts->at.reload(settings, *verifier);
-  const auto addresses = config::parse_listen_addresses(settings.listen);
+  const auto addresses = settings.listen.empty() ? std::optional(std::vector<config::listen_address>())
+                                                 : config::parse_listen_addresses(settings.listen);
   if (!addresses)
     return error{error_code::invalid_request, "listen is not a list of addresses"};
   for (const auto& address : *addresses)
     if (auto listening = parts->listen(address); !listening)
       return listening.failure();
+  if (settings.mcp_server_port != 0) {
+    const config::listen_address own{"127.0.0.1", static_cast<std::uint16_t>(settings.mcp_server_port), {}};
+    if (auto listening = parts->listen(own); !listening) {
+      auto why = std::move(listening.failure());
+      why.message = "mcp_server_port is " + std::to_string(own.port) + ", where nobody can listen" +
+                    why.message.substr(std::min(why.message.rfind(": "), why.message.size()));
+      if (!extras.is_port_optional)
+        return why;
+      spdlog::warn("{}; going on without", why.message);
+    }
+  }
   parts->begin();
   return std::unique_ptr<server>(new server(std::move(parts)));
 }
@@ -258,7 +324,7 @@ server::~server() {
   while (!is_empty && std::chrono::steady_clock::now() < until) {
     parts.run([&] {
       parts.at.asks().cancel_all();
-      is_empty = parts.open.all.empty();
+      is_empty = parts.open.all.empty() && parts.at.protocol().is_idle();
     });
     if (!is_empty)
       std::this_thread::sleep_for(drain_grain);
@@ -278,6 +344,16 @@ const std::vector<std::string>& server::addresses() const noexcept {
 
 void server::attach(service_handles handles) {
   implementation_->run([&] { implementation_->at.attach(std::move(handles)); });
+}
+
+void server::say_unready(std::optional<error> why) {
+  implementation_->run([&] { implementation_->at.say_unready(std::move(why)); });
+}
+
+result<void> server::open_private_socket(const std::filesystem::path& path) {
+  result<void> opened;
+  implementation_->run([&] { opened = implementation_->open_private(path); });
+  return opened;
 }
 
 result<void> server::reload(const config::settings& settings) {
@@ -308,7 +384,7 @@ bool server::drain(std::chrono::milliseconds limit) {
   const auto until = std::chrono::steady_clock::now() + limit;
   for (;;) {
     bool is_empty = false;
-    parts.run([&] { is_empty = parts.open.all.empty(); });
+    parts.run([&] { is_empty = parts.open.all.empty() && parts.at.protocol().is_idle(); });
     if (is_empty || std::chrono::steady_clock::now() >= until)
       return is_empty;
     std::this_thread::sleep_for(drain_grain);

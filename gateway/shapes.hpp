@@ -27,9 +27,28 @@ extern const shape_rule quotas;
 extern const shape_rule create_key;
 extern const shape_rule rotate_key;
 extern const shape_rule resize_pool;
+extern const shape_rule document;         ///< also of replies
+extern const shape_rule insert_documents; ///< the form with `documents`
+extern const shape_rule query_documents;
+extern const shape_rule find_one_document;
+extern const shape_rule update_one_document;
+extern const shape_rule delete_one_document;
+extern const shape_rule open_store;
+extern const shape_rule document_order; ///< of field_kind::order
+extern const shape_rule field_order;    ///< one of field_kind::first_order
+extern const shape_rule document_place; ///< of field_kind::place
+extern const shape_rule create_customer;
+extern const shape_rule update_customer;
+extern const shape_rule add_tag;
+extern const shape_rule create_context_variable;
+extern const shape_rule update_context_variable;
+extern const shape_rule put_context_value;
+extern const shape_rule open_database_session;
+extern const shape_rule execute_sql;
 
 // Replies.
 extern const shape_rule session;
+extern const shape_rule exported_session; ///< in an import
 extern const shape_rule session_page;
 extern const shape_rule participant;
 extern const shape_rule participant_page;
@@ -53,8 +72,28 @@ extern const shape_rule audit_page;
 extern const shape_rule erased;
 extern const shape_rule imported;
 extern const shape_rule pool;
+extern const shape_rule documents_inserted;
+extern const shape_rule document_page;
+extern const shape_rule found_document;
+extern const shape_rule document_updated;
+extern const shape_rule document_deleted;
+extern const shape_rule collection_page;
+extern const shape_rule opened_store;
+extern const shape_rule failed_migration_page;
+extern const shape_rule customer;
+extern const shape_rule customer_page;
+extern const shape_rule tag_page;
+extern const shape_rule context_variable;
+extern const shape_rule context_variable_page;
+extern const shape_rule context_value;
+extern const shape_rule context_value_page;
+extern const shape_rule looked_up_value;
+extern const shape_rule database_session;
+extern const shape_rule sql_outcome;
+extern const shape_rule database_notifications;
 extern const shape_rule health;
 extern const shape_rule readiness;
+extern const shape_rule resource_metadata;
 extern const shape_rule problem;
 
 } // namespace colloquy::gateway::shapes

@@ -1,11 +1,13 @@
 // The shapes of what is answered.
 #include "gateway/shapes.hpp"
+#include "messages/session_requests.hpp"
 
 namespace colloquy::gateway::shapes {
 namespace {
 
 using enum field_kind;
 
+constexpr std::string_view session_modes[] = {"auto", "manual"};
 constexpr std::string_view session_statuses[] = {"active", "paused", "completed", "expired"};
 constexpr std::string_view turn_statuses[] = {"queued",    "running",     "completed",   "failed",
                                               "cancelled", "interrupted", "rolled_back", "lost"};
@@ -50,7 +52,16 @@ constexpr field_rule session_fields[] = {
     must("metadata", json_object, "The caller's own."),
     must_or_null("parent_id", uuid, "The session that it was forked from."),
     must_or_null("fork_offset", integer, "The last offset shared with that."),
-    must("version", integer, "Counts the changes by PATCH."),
+    must("version", integer, "Counts the changes by PATCH, and of labels."),
+    must("customer_id", text, "The same as user_id."),
+    must("labels", text_list, "The caller's own, in order of their bytes."),
+    one_of("mode", session_modes, "auto: the agent answers; manual: a person does."),
+    {.name = "consumption_offsets",
+     .kind = offset_map,
+     .is_required = true,
+     .most = limits::consumption_offset_max,
+     .about = "By client, how far it has read.",
+     .members_max = limits::session_consumers_max},
 };
 
 constexpr field_rule participant_fields[] = {
@@ -81,6 +92,7 @@ constexpr field_rule event_fields[] = {
     must_or_null("source", text, "Who or what it comes from."),
     must_or_null("trace_id", text, "The trace that it belongs to."),
     must("data", any, "As it came; of kind message, the message."),
+    {.name = "deleted", .kind = boolean, .about = "true: it was deleted, and is shown because that was asked for."},
 };
 
 constexpr field_rule appended_fields[] = {
@@ -274,7 +286,26 @@ constexpr field_rule problem_fields[] = {
     must("request_id", text, "To find it in the log."),
     {.name = "errors", .kind = shape_list, .shape = &mistake_shape, .about = "Every mistake that was found."},
     {.name = "offsets", .kind = any, .about = "Of an append that is accepted and was not durable in time."},
+    {.name = "sqlstate", .kind = text, .about = "Of SQL that the server refused, as all that follows."},
+    {.name = "sql_detail", .kind = text, .about = "What the server adds."},
+    {.name = "hint", .kind = text, .about = "What may help."},
+    {.name = "position", .kind = integer, .about = "Where in the statement, in characters from 1."},
+    {.name = "transaction_status", .kind = text, .about = "As in the reply to a statement."},
+    {.name = "pinned", .kind = any, .about = "As in the reply to a statement."},
+    {.name = "notices", .kind = any, .about = "As in the reply to a statement."},
 };
+
+/// Exports of versions before have not all that a session says now.
+std::span<const field_rule> fields_of_exports() {
+  static const std::vector<field_rule> fields = [] {
+    std::vector<field_rule> all(std::begin(session_fields), std::end(session_fields));
+    for (auto& each : all)
+      for (const std::string_view later : {"customer_id", "labels", "mode", "consumption_offsets"})
+        each.is_required = each.is_required && each.name != later;
+    return all;
+  }();
+  return fields;
+}
 
 template <const shape_rule& Item>
 inline constexpr field_rule page_fields[] = {list_of("items", Item, ""), cursor_field};
@@ -288,6 +319,8 @@ constexpr field_rule message_page_fields[] = {
 } // namespace
 
 const shape_rule session{"Session", "One conversation and its life.", session_fields};
+const shape_rule exported_session{"ExportedSession", "A session as this version or one before exports it.",
+                                  fields_of_exports()};
 const shape_rule session_page{"SessionPage", "Sessions, newest first.", page_fields<session>};
 const shape_rule participant{"Participant", "A user who shares a session beside its owner.", participant_fields};
 const shape_rule participant_page{"ParticipantPage", "All who share the session.", page_fields<participant>};

@@ -1,6 +1,6 @@
 // The shapes of what is sent.
 #include "gateway/shapes.hpp"
-#include "messages/limits.hpp"
+#include "messages/session_requests.hpp"
 
 namespace colloquy::gateway {
 namespace {
@@ -14,6 +14,7 @@ constexpr std::int64_t count_max = std::int64_t{1} << 53; // what every JSON rea
 
 constexpr std::string_view roles[] = {"system", "user", "assistant", "tool"};
 constexpr std::string_view statuses[] = {"active", "paused", "completed"};
+constexpr std::string_view session_modes[] = {"auto", "manual"};
 constexpr std::string_view participant_roles[] = {"reader", "writer"};
 constexpr std::string_view event_kinds[] = {"message", "tool", "custom"};
 constexpr std::string_view policies[] = {"enqueue", "reject", "interrupt", "rollback"};
@@ -43,6 +44,22 @@ constexpr field_rule message_fields[] = {
     {.name = "metadata", .kind = json_object, .most = limits::metadata_bytes_max, .about = "The caller's own."},
 };
 
+constexpr field_rule labels_field = {.name = "labels",
+                                     .kind = text_list,
+                                     .most = limits::session_labels_max,
+                                     .about = "A set of strings of 1 to 255 characters, to find sessions by.",
+                                     .example = "[\"vip\"]"};
+constexpr field_rule mode_field = {.name = "mode",
+                                   .kind = word,
+                                   .words = session_modes,
+                                   .about = "auto: the agent answers; manual: a person does. Kept, no more."};
+constexpr field_rule consumption_field = {
+    .name = "consumption_offsets",
+    .kind = offset_map,
+    .most = limits::consumption_offset_max,
+    .about = "By client, how far it has read; of those named alone, null takes it away.",
+    .members_max = limits::session_consumers_max};
+
 constexpr field_rule session_name_fields[] = {
     {.name = "user_id",
      .kind = text,
@@ -50,7 +67,9 @@ constexpr field_rule session_name_fields[] = {
      .least = 1,
      .most = name_max,
      .about = "Whose conversation it is.",
-     .example = "\"ada\""},
+     .example = "\"ada\"",
+     .other_name = "customer_id"},
+    {.name = "customer_id", .kind = text, .least = 1, .most = name_max, .about = "The same as user_id."},
     {.name = "agent_id",
      .kind = text,
      .may_be_null = true,
@@ -71,6 +90,9 @@ constexpr field_rule session_name_fields[] = {
      .least = 1,
      .most = ten_years_s,
      .about = "Seconds until it expires; null: never. Unless said, 86400."},
+    labels_field,
+    mode_field,
+    consumption_field,
 };
 
 constexpr field_rule update_session_fields[] = {
@@ -91,6 +113,9 @@ constexpr field_rule update_session_fields[] = {
      .least = 1,
      .most = ten_years_s,
      .about = "Seconds from now; null: never."},
+    labels_field,
+    mode_field,
+    consumption_field,
 };
 
 constexpr field_rule fork_fields[] = {
@@ -133,7 +158,12 @@ constexpr field_rule append_event_fields[] = {
      .is_required = true,
      .about = "Any JSON, given back exactly as it came; of kind message, a message.",
      .example = "{\"step\": 1}"},
-    {.name = "source", .kind = text, .least = 1, .most = name_max, .about = "Who or what it comes from."},
+    {.name = "source",
+     .kind = text,
+     .least = 1,
+     .most = name_max,
+     .about = "Who or what it comes from. Frameworks say customer, customer_ui, human_agent, "
+              "human_agent_on_behalf_of_ai_agent, ai_agent or system."},
     {.name = "trace_id", .kind = text, .least = 1, .most = name_max, .about = "The trace that it belongs to."},
 };
 
@@ -285,7 +315,7 @@ const shape_rule append_messages{"AppendMessages", "Several messages at once.", 
 const shape_rule append_event{"AppendEvent", "An event to be written.", append_event_fields};
 const shape_rule start_turn{"StartTurn", "How the turn is to begin.", start_turn_fields};
 const shape_rule post_delta{"PostDelta", "A part of a reply, and whatever else is to be passed on with it.",
-                            post_delta_fields};
+                            post_delta_fields, true};
 const shape_rule renew_turn{"RenewTurn", "A lease from now.", renew_turn_fields};
 const shape_rule complete_turn{"CompleteTurn", "How it ended.", complete_turn_fields};
 const shape_rule fail_turn{"FailTurn", "Why it failed.", fail_turn_fields};

@@ -31,7 +31,7 @@ std::optional<token_bucket::clock::duration> token_bucket::take(std::int64_t per
       std::chrono::duration<double>((1 - tokens_) / static_cast<double>(per_s)));
 }
 
-asio::awaitable<result<tenant_state_ptr>> tenant_book::find(const tenant_id& id) {
+task<result<tenant_state_ptr>> tenant_book::find(const tenant_id& id) {
   const auto known = tenants_.find(id);
   if (known == tenants_.end())
     co_return co_await fetch(id);
@@ -41,7 +41,7 @@ asio::awaitable<result<tenant_state_ptr>> tenant_book::find(const tenant_id& id)
   co_return state;
 }
 
-asio::awaitable<result<tenant_state_ptr>> tenant_book::fetch(tenant_id id) {
+task<result<tenant_state_ptr>> tenant_book::fetch(tenant_id id) {
   get_tenant wanted{id};
   auto found = co_await asks_.ask<tenant_record>(to_.tenants, std::move(wanted), request_timeout_);
   if (!found)
@@ -49,7 +49,7 @@ asio::awaitable<result<tenant_state_ptr>> tenant_book::fetch(tenant_id id) {
   co_return keep(*found);
 }
 
-asio::awaitable<void> tenant_book::refresh(tenant_state_ptr state) {
+task<void> tenant_book::refresh(tenant_state_ptr state) {
   get_tenant wanted{state->record.id};
   auto found = co_await asks_.ask<tenant_record>(to_.tenants, std::move(wanted), request_timeout_);
   state->is_fetching = false;

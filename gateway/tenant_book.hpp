@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/asker.hpp"
+#include "gateway/loop.hpp"
 #include "gateway/service_handles.hpp"
 #include "messages/tenant.hpp"
 
@@ -55,15 +56,15 @@ public:
     , request_timeout_(request_timeout) {}
 
   /// As known, at most some seconds old; asked for if it is not known. Errors: not_found; of the tenants actor.
-  boost::asio::awaitable<result<tenant_state_ptr>> find(const tenant_id& id);
+  task<result<tenant_state_ptr>> find(const tenant_id& id);
   /// Was just changed here.
   void note(const tenant_record& record);
 
   const std::unordered_map<tenant_id, tenant_state_ptr>& all() const noexcept { return tenants_; }
 
 private:
-  boost::asio::awaitable<result<tenant_state_ptr>> fetch(tenant_id id);
-  boost::asio::awaitable<void> refresh(tenant_state_ptr state);
+  task<result<tenant_state_ptr>> fetch(tenant_id id);
+  task<void> refresh(tenant_state_ptr state);
   tenant_state_ptr keep(const tenant_record& record);
   void forget_some();
 

@@ -1,32 +1,33 @@
 #include "gateway/url.hpp"
 
+#include "messages/hex.hpp"
+
 #include <algorithm>
 
 namespace colloquy::gateway {
 namespace {
 
-constexpr std::string_view hex_digits = "0123456789ABCDEF";
+constexpr std::string_view upper_digits = "0123456789ABCDEF"; // as RFC 3986 would have them
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
+/// Most names and values stand for themselves.
+bool is_plain(std::string_view text, bool plus_is_space) {
+  return std::none_of(text.begin(), text.end(), [&](char c) { return c == '%' || (c == '+' && plus_is_space); });
 }
 
 } // namespace
 
 bool percent_decode(std::string_view text, std::string& into, bool plus_is_space) {
+  if (is_plain(text, plus_is_space)) {
+    into = text;
+    return true;
+  }
   into.clear();
   into.reserve(text.size());
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] == '%') {
       if (text.size() - at < 3)
         return false;
-      const int high = hex_value(text[at + 1]), low = hex_value(text[at + 2]);
+      const int high = hex::value(text[at + 1]), low = hex::value(text[at + 2]);
       if (high < 0 || low < 0)
         return false;
       into += static_cast<char>(high * 16 + low);
@@ -65,8 +66,8 @@ std::string percent_encode(std::string_view text) {
       out += c;
     } else {
       out += '%';
-      out += hex_digits[byte >> 4];
-      out += hex_digits[byte & 15];
+      out += upper_digits[byte >> 4];
+      out += upper_digits[byte & 15];
     }
   }
   return out;

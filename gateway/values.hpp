@@ -2,15 +2,18 @@
 #pragma once
 
 #include "messages/clock.hpp"
+#include "messages/document_requests.hpp"
 #include "messages/error.hpp"
 #include "messages/event.hpp"
 #include "messages/ids.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -19,9 +22,15 @@ namespace colloquy::gateway {
 class values;
 
 /// monostate: null. A string_view is JSON as it came, part of the request's body.
+using text_pairs = std::vector<std::pair<std::string, std::string>>;
+using offset_pairs = std::map<std::string, std::optional<std::int64_t>>;
+using document_sort = decltype(find_document::order);
+using document_start = decltype(find_documents::cursor);
 using field_value =
     std::variant<std::monostate, bool, std::int64_t, std::string, timestamp, uuid_bytes, std::string_view,
-                 std::vector<std::string>, std::shared_ptr<const values>, std::vector<event_input>>;
+                 std::vector<std::string>, std::shared_ptr<const values>, std::vector<event_input>,
+                 std::vector<std::shared_ptr<const values>>, std::vector<std::string_view>, text_pairs, offset_pairs,
+                 document_filter, document_sort, document_start>;
 
 /// By name. What asks for a value of another kind than the field's rule says gets none.
 class values {

@@ -1,6 +1,7 @@
 #include "messages/content.hpp"
 
 #include "messages/json_scan.hpp"
+#include "messages/nearest_name.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,43 +21,9 @@ field field_of(std::string_view key) {
   return static_cast<field>(at - field_names.begin());
 }
 
-/// How many single-character edits lie between two names.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t k = 0; k <= b.size(); ++k)
-    row[k] = k;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t k = 1; k <= b.size(); ++k) {
-      const std::size_t above = row[k];
-      row[k] = std::min({row[k] + 1, row[k - 1] + 1, diagonal + (a[i - 1] == b[k - 1] ? 0u : 1u)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-/// "" if no field's name is near enough to be what was meant.
-std::string_view nearest_field(std::string_view key) {
-  constexpr std::size_t key_bytes_max = 32; // longer ones are near to nothing, and comparing costs their length
-  constexpr std::size_t edits_max = 3;
-  std::string_view nearest;
-  std::size_t edits_least = edits_max + 1;
-  if (key.size() > key_bytes_max)
-    return nearest;
-  for (auto name : field_names) {
-    const auto edits = edit_distance(key, name);
-    if (edits < edits_least && edits * 2 <= name.size()) {
-      edits_least = edits;
-      nearest = name;
-    }
-  }
-  return nearest;
-}
-
 std::string unknown_field(std::string_view key) {
   std::string text = "a message has no field " + quoted(key);
-  if (auto nearest = nearest_field(key); !nearest.empty())
+  if (auto nearest = nearest_name(key, field_names); !nearest.empty())
     text += "; did you mean '" + std::string(nearest) + "'?";
   text += "; allowed are";
   for (auto name : field_names)

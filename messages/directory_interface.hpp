@@ -23,6 +23,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::list_participants)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::get_analytics)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::append_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::read_events)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::delete_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::read_history)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::start_turn)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::renew_turn)
@@ -40,6 +41,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::participant_list>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::analytics>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::appended>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::event_page>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::events_deleted>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::history_page>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::granted_turn>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::turn_record>)
@@ -61,9 +63,9 @@ using directory_actor =
     caf::typed_actor<answers<create_session>, answers<open_session>, answers<get_session>, answers<update_session>,
                      answers<erase_session>, answers<erase_user>, answers<fork_session>, answers<list_sessions>,
                      answers<set_participant>, answers<list_participants>, answers<get_analytics>,
-                     answers<append_events>, answers<read_events>, answers<read_history>, answers<start_turn>,
-                     answers<renew_turn>, answers<end_turn>, answers<post_delta>, answers<list_turns>, answers<flush>,
-                     answers<get_health>, answers<subscribe_events>, caf::reacts_to<events_taken>,
-                     caf::reacts_to<unsubscribe_events>, caf::reacts_to<limit_sessions>>;
+                     answers<append_events>, answers<read_events>, answers<delete_events>, answers<read_history>,
+                     answers<start_turn>, answers<renew_turn>, answers<end_turn>, answers<post_delta>,
+                     answers<list_turns>, answers<flush>, answers<get_health>, answers<subscribe_events>,
+                     caf::reacts_to<events_taken>, caf::reacts_to<unsubscribe_events>, caf::reacts_to<limit_sessions>>;
 
 } // namespace colloquy

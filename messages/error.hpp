@@ -23,6 +23,8 @@ enum class error_code {
   turn_in_progress,     ///< a turn runs already in this session
   turn_lost,            ///< the turn is no longer the caller's
   session_not_active,   ///< paused or completed
+  store_outdated,       ///< the store's recorded version is newer than the one it was opened with
+  migration_required,   ///< the store's recorded version is another one, and the caller did not allow to change it
   session_expired,      ///< for good
   precondition_failed,  ///< the version that the caller expected is not the session's
   payload_too_large,    ///< over a size limit; the message names it
@@ -56,6 +58,10 @@ constexpr std::string_view to_string(error_code code) noexcept {
     return "turn_lost";
   case error_code::session_not_active:
     return "session_not_active";
+  case error_code::store_outdated:
+    return "store_outdated";
+  case error_code::migration_required:
+    return "migration_required";
   case error_code::session_expired:
     return "session_expired";
   case error_code::precondition_failed:

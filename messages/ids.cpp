@@ -1,5 +1,7 @@
 #include "messages/ids.hpp"
 
+#include "messages/hex.hpp"
+
 #include <chrono>
 #include <random>
 
@@ -15,15 +17,7 @@ std::uint64_t random_bits() {
   return generator();
 }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
+constexpr std::size_t uuid_chars = 36;
 
 constexpr bool is_dash_position(std::size_t i) {
   return i == 8 || i == 13 || i == 18 || i == 23;
@@ -53,35 +47,29 @@ uuid_bytes new_uuid_v7() {
 }
 
 std::string uuid_to_string(const uuid_bytes& bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(36);
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10)
-      out.push_back('-');
-    out.push_back(digits[bytes[i] >> 4]);
-    out.push_back(digits[bytes[i] & 0x0f]);
+  std::string out(uuid_chars, '-');
+  std::size_t at = 0;
+  for (const auto byte : bytes) {
+    at += is_dash_position(at) ? 1 : 0;
+    out[at++] = hex::digits[byte >> 4];
+    out[at++] = hex::digits[byte & 0x0f];
   }
   return out;
 }
 
 std::optional<uuid_bytes> uuid_from_string(std::string_view text) {
-  if (text.size() != 36)
+  if (text.size() != uuid_chars)
     return std::nullopt;
   uuid_bytes out{};
-  std::size_t nibble = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_dash_position(i)) {
-      if (text[i] != '-')
-        return std::nullopt;
-      continue;
-    }
-    int value = hex_value(text[i]);
+  std::size_t at = 0;
+  for (auto& byte : out) {
+    if (is_dash_position(at) && text[at++] != '-')
+      return std::nullopt;
+    const int value = hex::value(text[at]) * 16 | hex::value(text[at + 1]); // less than 0 if either is
     if (value < 0)
       return std::nullopt;
-    auto& byte = out[nibble / 2];
-    byte = static_cast<std::uint8_t>((byte << 4) | value);
-    ++nibble;
+    byte = static_cast<std::uint8_t>(value);
+    at += 2;
   }
   return out;
 }

@@ -18,8 +18,9 @@ enum class json_kind : std::uint8_t { null, boolean, integer, number, string, ob
 
 struct json_scalar {
   json_kind kind = json_kind::null;
-  std::int64_t integer = 0;  ///< of kind integer
+  std::int64_t integer = 0;  ///< of kind integer; of kind boolean: 1 if true
   std::string_view string{}; ///< of kind string: decoded, valid only during the call
+  std::string_view number{}; ///< of kind number: as it is spelled, valid only during the call
 };
 
 /// Hears tokens in the order of the text. `depth` is how many objects and arrays are around the token. A call that
@@ -47,8 +48,9 @@ protected:
 
 /// Scans a text that must be one JSON value: valid UTF-8 without a byte order mark, no NUL (raw or as \u0000), no
 /// unpaired surrogate, at most `depth_max` objects and arrays inside each other, no key twice in one object, numbers
-/// below 1e4932. Nothing recurses, so depth costs no stack. Errors: invalid_request, or what the listener refused with.
-/// `listener` may be null.
+/// below 1e4932 with at most 9 digits of exponent (neither the library nor PostgreSQL's numeric reads more, 0e9999999999
+/// included). The depth is bounded, and so is the stack that it takes. Errors: invalid_request, or what the listener
+/// refused with. `listener` may be null.
 result<void> scan_json(std::string_view text, int depth_max, json_listener* listener);
 
 /// For messages that quote what a caller sent: in quotes, control characters as '?', cut after 64 bytes.

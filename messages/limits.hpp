@@ -18,6 +18,38 @@ inline constexpr std::size_t events_per_append_max = 1000;
 inline constexpr std::size_t event_bytes_max = std::size_t{4} << 20;
 inline constexpr std::size_t metadata_bytes_max = std::size_t{64} << 10;
 
+/// One document's JSON, and its nesting. A setting may lower the first.
+inline constexpr std::size_t document_bytes_max = std::size_t{1} << 20;
+inline constexpr int document_depth_max = 100;
+
+/// Decimal digits that a document's number has when it is written out: jsonb does that, so that 1e100000 would become
+/// 100,001 bytes.
+inline constexpr int document_number_digits_max = 1000;
+
+/// Documents in one insert, which is all or none.
+inline constexpr std::size_t documents_per_insert_max = 10'000;
+
+/// A filter over documents: objects and arrays inside each other, tests in it, and values of one $in or $nin.
+inline constexpr int filter_depth_max = 32;
+inline constexpr std::size_t filter_tests_max = 1000;
+inline constexpr std::size_t filter_values_max = 10'000;
+
+/// Fields that one find-one is sorted by.
+inline constexpr std::size_t sort_fields_max = 16;
+
+/// Steps of one chain of converters, and fields that one of them names.
+inline constexpr std::size_t converters_max = 1000;
+inline constexpr std::size_t converter_fields_max = 1000;
+
+/// Collections of one store.
+inline constexpr std::size_t store_collections_max = 100;
+
+/// How long one opening of a store may go on; what it has done by then is done, and the next goes on from there.
+inline constexpr std::chrono::minutes store_opening_max{10};
+
+/// How long deleting a collection that has a table of its own may take: all of it is one transaction.
+inline constexpr std::chrono::minutes collection_deletion_max{10};
+
 /// Nesting of messages and metadata; deeper JSON is an attack or a mistake.
 inline constexpr int json_depth_max = 64;
 

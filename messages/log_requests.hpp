@@ -44,11 +44,14 @@ struct append_events {
 };
 
 /// Durable events of a session with offset > `after`, at most `limit`, oldest first; what a rolled-back turn wrote is
-/// left out. If there is none and `wait` is set, the answer waits for the first one, else it is empty. With `kinds`
-/// only such events; what lies between them is read too, so that a rare kind costs what the log is long.
+/// left out, and so is what was deleted unless it is asked for. If there is none and `wait` is set, the answer waits
+/// for the first one, else it is empty. With `kinds`, `source` or `trace_id` only such events: filtered, then cut to
+/// the page. What lies between them is passed over, so that a rare kind costs what the log is long.
 struct event_page {
   std::vector<event> events;
   event_offset read_through = -1; ///< nothing up to here is left to be read, whatever is hidden; `after` of the next
+  std::vector<event_offset> deleted{}; ///< those among them that were deleted
+  bool is_cut_short = false;           ///< time was up before there were enough: there may be more
 };
 struct read_events {
   using reply = event_page;
@@ -60,6 +63,30 @@ struct read_events {
   bool from_database = false;               ///< as PostgreSQL has them, past what is in memory: for who verifies
   std::optional<std::string> as_user{};
   bool even_expired = false; ///< for an export
+  std::optional<std::string> source{};
+  std::optional<std::string> trace_id{};
+  bool with_deleted = false; ///< only its owner may see them: else forbidden
+
+  bool has_filter() const noexcept { return !kinds.empty() || source || trace_id; }
+  bool wants(const event& entry) const noexcept;
+};
+
+/// Deletes events from the session's view, for good: readers, histories, listeners and later forks do not get them any
+/// more, while the log keeps them, at their offsets, for whoever asks for deleted ones too. Answered when durable; what
+/// is deleted already stays so. Other sessions that share the log, as forks made before, still show them.
+/// Errors: invalid_request (no range, too many, or one whose ends are the wrong way round), not_found (nothing at the
+/// first offset of a range), turn_in_progress (a turn that runs began before the end of a range), forbidden.
+struct events_deleted {
+  event_offset through = -1; ///< the last that is deleted now, of the last range; -1: there was nothing
+};
+struct delete_events {
+  using reply = events_deleted;
+  session_key session;
+  std::vector<event_range> ranges; ///< at most limits::deleted_ranges_max
+  /// All from here on, as the log is when this is taken; nothing is there: nothing is deleted. Then there are no
+  /// ranges.
+  std::optional<event_offset> from{};
+  std::optional<std::string> as_user{}; ///< if set, only the owner may
 };
 
 /// Messages of a session, accepted ones too; what a rolled-back turn wrote is left out.

@@ -6,6 +6,7 @@ namespace colloquy {
 namespace {
 
 constexpr std::array<std::string_view, 4> session_status_names{"active", "paused", "completed", "expired"};
+constexpr std::array<std::string_view, 2> session_mode_names{"auto", "manual"};
 constexpr std::array<std::string_view, 8> turn_status_names{"queued",    "running",     "completed",   "failed",
                                                             "cancelled", "interrupted", "rolled_back", "lost"};
 constexpr std::array<std::string_view, 2> participant_role_names{"reader", "writer"};
@@ -26,6 +27,12 @@ std::string_view to_string(session_status status) noexcept {
 }
 std::optional<session_status> parse_session_status(std::string_view text) noexcept {
   return parse_name<session_status>(session_status_names, text);
+}
+std::string_view to_string(session_mode mode) noexcept {
+  return session_mode_names[static_cast<std::size_t>(mode)];
+}
+std::optional<session_mode> parse_session_mode(std::string_view text) noexcept {
+  return parse_name<session_mode>(session_mode_names, text);
 }
 std::string_view to_string(turn_status status) noexcept {
   return turn_status_names[static_cast<std::size_t>(status)];

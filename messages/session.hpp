@@ -6,9 +6,11 @@
 #include "messages/ids.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace colloquy {
 
@@ -16,6 +18,23 @@ enum class session_status : std::uint8_t { active, paused, completed, expired };
 
 std::string_view to_string(session_status status) noexcept;
 std::optional<session_status> parse_session_status(std::string_view text) noexcept;
+
+/// Of a log; both ends belong to it.
+struct event_range {
+  event_offset first = 0;
+  event_offset last = 0;
+  bool operator==(const event_range&) const = default;
+  bool has(event_offset offset) const noexcept { return offset >= first && offset <= last; }
+};
+
+/// Whether the agent answers by itself, or a person does in its place. Told and kept, nothing here depends on it.
+enum class session_mode : std::uint8_t { automatic, manual };
+
+std::string_view to_string(session_mode mode) noexcept; ///< "auto", "manual"
+std::optional<session_mode> parse_session_mode(std::string_view text) noexcept;
+
+/// By client: how far each has read, as it says itself.
+using consumption_map = std::map<std::string, std::int64_t>;
 
 /// Whose session: every request names both, and one tenant's id never finds another's session.
 struct session_key {
@@ -44,6 +63,9 @@ struct session_record {
   std::optional<session_id> parent{};        ///< the session that this one was forked from
   std::optional<event_offset> fork_offset{}; ///< the last offset shared with it
   std::string metadata = "{}";               ///< a JSON object
+  std::vector<std::string> labels{};         ///< a set, in order of their bytes
+  session_mode mode = session_mode::automatic;
+  consumption_map consumption_offsets{};
 };
 
 enum class turn_status : std::uint8_t { queued, running, completed, failed, cancelled, interrupted, rolled_back, lost };

@@ -11,11 +11,23 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace colloquy {
+namespace limits {
+
+/// Labels of one session, and clients that say how far they have read it.
+inline constexpr std::size_t session_labels_max = 100;
+inline constexpr std::size_t session_consumers_max = 100;
+inline constexpr std::int64_t consumption_offset_max = std::int64_t{1} << 53; // what every JSON reader holds exactly
+
+/// Ranges of events in one deletion.
+inline constexpr std::size_t deleted_ranges_max = 1000;
+
+} // namespace limits
 
 /// By which a repeated request is recognized: the first answer is given again, for limits::idempotency_kept at least,
 /// also after a crash and by another process. A key belongs to a tenant and a kind of request on one session.
@@ -39,6 +51,9 @@ struct create_session {
   std::string metadata = "{}"; ///< a JSON object, checked by the session
   std::optional<std::chrono::seconds> expires_in = limits::expires_in_default; ///< none: never
   std::optional<idempotency> repeat{};
+  std::vector<std::string> labels{}; ///< at most limits::session_labels_max; the same twice counts once
+  session_mode mode = session_mode::automatic;
+  consumption_map consumption_offsets{}; ///< at most limits::session_consumers_max
 };
 
 /// The session of that external_id, made now if there is none: whoever races, all get the same one. The rest of the
@@ -73,6 +88,12 @@ struct update_session {
   std::optional<std::optional<std::chrono::seconds>> expires_in{}; ///< from now; none inside: never
   std::optional<std::int64_t> expected_version{};                  ///< else precondition_failed
   std::optional<std::string> as_user{};
+  std::optional<std::vector<std::string>> labels{}; ///< instead of those that were there
+  std::vector<std::string> add_labels{};            ///< to those, or to `labels`
+  std::vector<std::string> remove_labels{};         ///< then; one that is not there is none the less
+  std::optional<session_mode> mode{};
+  /// Of these clients alone; none: it has not read. Others keep theirs.
+  std::map<std::string, std::optional<std::int64_t>> consumption_offsets{};
 };
 
 /// What an erasure took away, all of it durable and for good. What a fork still shows stays until that goes.
@@ -126,6 +147,7 @@ struct list_sessions {
   std::size_t limit = limits::page_default;
   std::string cursor{};                 ///< what a reply gave; anything else is invalid_request
   std::optional<std::string> as_user{}; ///< if set, only what this user owns or takes part in
+  std::vector<std::string> labels{};    ///< only what has all of these
 };
 
 /// Who shares a session beside its owner. A reader sees it; a writer also appends and runs turns.

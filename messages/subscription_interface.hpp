@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct events_arrived {
   subscription_id subscription = 0;
   std::shared_ptr<const std::vector<event>> events; ///< those up to `after` of the subscription are not meant for it
   event_offset through = -1;                        ///< everything up to here has been sent, whatever is hidden
+  std::optional<event_range> deleted{}; ///< then there are no events: these, of which some may have been sent, are gone
 };
 
 /// A part of a reply of the running turn. The first one that a subscriber gets of a turn is all the text so far, as is

@@ -19,16 +19,18 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PEER = HERE.parent / "peers" / "fastify"
+sys.path.insert(0, str(HERE.parent / "peers"))
+import packages  # noqa: E402
+
 START_SECONDS = 120
+FILL_SECONDS = 180
 STOP_SECONDS = 20
 MESSAGES_READ = 20
 # What Colloquy is to reach, as multiples of the peer's.
 APPENDS_WANTED, READS_WANTED, P99_WANTED = 5.0, 7.0, 0.1
 
 
-class Failure(Exception):
-    pass
+Failure = packages.Failure
 
 
 def free_port():
@@ -169,7 +171,8 @@ class Measured:
 
     def fill(self):
         """Until each session has as many messages as are read at once. Warms up, too."""
-        for _ in range(20):
+        until = time.monotonic() + FILL_SECONDS
+        while time.monotonic() < until:
             self.measure("append", self.options.seconds_warm, keep=False)
             if all(self.newest(each) == MESSAGES_READ for each in self.ids[:: max(1, len(self.ids) // 50)]):
                 self.measure("read", self.options.seconds_warm, keep=False)
@@ -224,15 +227,12 @@ def start_colloquy(options, folder):
 
 
 def start_peer(options, folder, database):
-    if not (PEER / "node_modules").is_dir():
-        installed = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=PEER, capture_output=True, text=True)
-        if installed.returncode != 0:
-            raise Failure(f"npm ci in {PEER}: {installed.stderr.strip()[-2000:]}")
+    peer = packages.install("fastify", options.folder or tempfile.gettempdir())
     database.run("postgres", "-c", "DROP DATABASE IF EXISTS peer")
     database.run("postgres", "-c", "CREATE DATABASE peer")
-    database.run("peer", "-f", str(PEER / "schema.sql"))
+    database.run("peer", "-f", str(peer / "schema.sql"))
     port = free_port()
-    return Service("fastify", port, ["node", "server.mjs"], folder / "fastify.log", cwd=PEER, environment={
+    return Service("fastify", port, ["node", "server.mjs"], folder / "fastify.log", cwd=peer, environment={
         "PORT": str(port), "PGHOST": database.socket_dir, "PGUSER": "postgres", "PGDATABASE": "peer",
         "NODE_ENV": "production"})
 
@@ -289,7 +289,7 @@ def parse_options():
 
 def main():
     options = parse_options()
-    folder = Path(tempfile.mkdtemp(prefix="http-bench-", dir=options.folder))
+    folder = Path(tempfile.mkdtemp(prefix="http-bench-", dir=options.folder)).resolve()
     services = []
     try:
         measured = measure_all(options, folder, services)

@@ -3,8 +3,6 @@
 #include "bench/sessions/measurements.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <iostream>
 #include <numeric>
 #include <random>
@@ -154,11 +152,6 @@ private:
 };
 
 } // namespace
-
-double load_of_machine() {
-  std::array<double, 1> load{};
-  return ::getloadavg(load.data(), 1) == 1 ? load[0] : 0;
-}
 
 idle_figures measure_idle_sessions(const idle_options& options, const interruption_check& check) {
   return idle_run(options, check).run();

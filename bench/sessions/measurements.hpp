@@ -4,6 +4,7 @@
 #include "bench/append_workload.hpp"
 #include "bench/bench_database.hpp"
 #include "bench/histogram.hpp"
+#include "bench/machine_load.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -20,7 +21,6 @@ struct machine_load {
   double before = 0;
   double after = 0;
 };
-double load_of_machine();
 
 // --- idle sessions ---------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ public:
   bench_database& database() { return database_; }
   const config::settings& settings() const { return settings_; }
   const directory_actor& directory() const { return service_->directory(); }
+  const documents_actor& documents() const { return service_->documents(); }
   caf::actor_system& system() { return system_; }
 
   /// Asks from an actor of the same system.

@@ -69,6 +69,7 @@ public:
 
   bool takes;
   std::vector<delta_arrived> deltas;
+  std::vector<event_range> deleted; ///< as it was told
 
 private:
   /// Its answer may come behind the first events, which name their subscription too.
@@ -84,6 +85,8 @@ private:
     for (const auto& entry : *news.events)
       if (entry.offset > through_)
         events_.push_back(entry);
+    if (news.deleted)
+      deleted.push_back(*news.deleted);
     through_ = news.through;
     if (takes)
       self->send(service_.directory, events_taken{session_, subscription_, through_});

@@ -254,8 +254,9 @@ TEST_CASE("numbers: tenants, purposes, times, and the server's own view of our c
   actors::run_unit wrong{sql("SELECT 1/0")};
   wrong.tenant = "acme";
   pool.run(wrong);
+  const auto slow_before = pool.status().numbers.slow_statements; // on a loaded machine others are slow, too
   pool.run("SELECT pg_sleep(0.1)");
-  REQUIRE(eventually([&] { return pool.status().numbers.slow_statements == 1; }));
+  REQUIRE(eventually([&] { return pool.status().numbers.slow_statements > slow_before; }));
   const auto numbers = pool.status().numbers;
   CHECK(numbers.by_tenant.at("acme").units == 6);
   CHECK(numbers.by_tenant.at("acme").failures == 1);

@@ -63,6 +63,13 @@ public:
     record.parent = maybe([&] { return id<session_id>(); });
     record.fork_offset = maybe([&] { return number(); });
     record.metadata = text();
+    if (roll(2) == 0)
+      record.mode = session_mode::manual;
+    for (int left = roll(3); left > 0; --left)
+      record.labels.push_back(text());
+    for (int left = roll(3); left > 0; --left)
+      record.consumption_offsets[text()] = number();
+    known.has_deleted = roll(2) == 0;
     known.messages = number();
     known.last_turn = maybe([&] { return turn(); });
     for (int left = roll(4); left > 0; --left)
@@ -113,6 +120,9 @@ void require_same(const session_record& a, const session_record& b) {
   REQUIRE(a.parent == b.parent);
   REQUIRE(a.fork_offset == b.fork_offset);
   REQUIRE(a.metadata == b.metadata);
+  REQUIRE(a.labels == b.labels);
+  REQUIRE(a.mode == b.mode);
+  REQUIRE(a.consumption_offsets == b.consumption_offsets);
 }
 
 void require_same(const db::turn_row& a, const db::turn_row& b) {
@@ -146,6 +156,7 @@ TEST_CASE("what a session knows is unfolded as it was folded") {
     const auto back = unpack(key, packed);
     require_same(known.record, back.record);
     REQUIRE(known.messages == back.messages);
+    REQUIRE(known.has_deleted == back.has_deleted);
     REQUIRE(known.last_turn.has_value() == back.last_turn.has_value());
     if (known.last_turn)
       require_same(*known.last_turn, *back.last_turn);
@@ -202,4 +213,19 @@ TEST_CASE("a session that was folded goes on as if it had not been") {
   CHECK(ask(service, history_of(session))->messages.size() == 7);
   CHECK(start(service, session).number == 2);
   CHECK(service.pool.wakes(session.id) == 0);
+}
+
+TEST_CASE("what frameworks keep of a session costs an idle one nothing while it is not used") {
+  maker make(1);
+  const session_key key{tenant_id::parse("acme").value(), make.id<session_id>()};
+  session_knowledge known;
+  known.record.key = key;
+  known.record.user_id = "ada";
+  const auto before = pack(known).size();
+  known.record.mode = session_mode::manual;
+  known.has_deleted = true;
+  CHECK(pack(known).size() == before);
+  known.record.labels = {"vip"};
+  known.record.consumption_offsets = {{"ui", 3}};
+  CHECK(pack(known).size() <= before + 10);
 }

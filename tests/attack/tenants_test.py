@@ -22,12 +22,14 @@ def setUpModule():
 
 def ids_of_a():
     return {"id": world.session, "turn": world.turn, "key": world.a_record["id"], "tenant": world.a,
-            "user_id": "ada-of-a", "external_id": "a-external"}
+            "user_id": "ada-of-a", "external_id": "a-external", "name": "a-collection", "store": "a-store",
+            "tag": "a-tag", "label": "label-of-a", "offset": "0"}
 
 
 def ids_of_nobody():
     return {"id": new_id(), "turn": new_id(), "key": new_id(), "tenant": "tenant-q", "user_id": "ida",
-            "external_id": "q-external"}
+            "external_id": "q-external", "name": "q-collection", "store": "q-store",
+            "tag": "q-tag", "label": "q-label", "offset": "0"}
 
 
 class TenantTest(unittest.TestCase):
@@ -100,7 +102,9 @@ class RouteTest(TenantTest):
             with self.subTest(name):
                 theirs = self.ask(client, operation, ids_of_a())
                 nobodys = self.ask(client, operation, ids_of_nobody())
-                self.assertEqual(404, theirs.status, (name, theirs))
+                # Database sessions are for no single user: refused before anything is looked for.
+                expected = 403 if "/v1/database-sessions/" in path else 404
+                self.assertEqual(expected, theirs.status, (name, theirs))
                 self.assertEqual(without_id(nobodys), without_id(theirs))
                 tried += 1
         self.assertGreater(tried, 15)
@@ -124,6 +128,15 @@ class RouteTest(TenantTest):
                     continue
                 with self.subTest(operation[0]):
                     self.assert_no_marks(self.ask(client, operation, {}), operation[0])
+
+    def test_a_label_or_customer_of_a_finds_nothing_of_a(self):
+        for key in (world.b_key, hs256(claims(world.a, sub="mallory", scope="user"))):
+            client = self.client(key)
+            for query in ({"label": "label-of-a"}, {"customer_id": "ada-of-a"},
+                          {"label": "label-of-a", "customer_id": "ada-of-a"}):
+                reply = client.get("/v1/sessions", query=query)
+                self.assertEqual((200, []), (reply.status, reply.json()["items"]))
+                self.assert_no_marks(reply, str(query))
 
     def test_a_turn_or_key_of_a_at_things_of_b(self):
         client = self.client(world.b_key)
@@ -153,7 +166,9 @@ class RouteTest(TenantTest):
         reader = self.client(world.operator.new_key(world.a, ["read"])[0])
         writer = self.client(world.operator.new_key(world.a, ["write"])[0])
         for operation in operations(reader):
-            name, method, _, call = operation
+            name, method, path, call = operation
+            if path == "/mcp":
+                continue  # each tool has its scope
             for scope, client in (("read", reader), ("write", writer)):
                 if call.get("security") == [] or f"scope {scope}" in call["description"]:
                     continue
@@ -194,6 +209,73 @@ class SideDoorTest(TenantTest):
         mine = self.b.post(f"/v1/sessions/{world.b_session}/messages", {"role": "user", "content": "b"},
                            headers=headers)
         self.assertEqual(202, mine.status, mine) # A's key of the same name has nothing to do with it
+
+    def documents_of(self, client, path, body):
+        reply = client.post(path, body)
+        self.assert_no_marks(reply, body)
+        return without_id(reply)
+
+    def test_documents_by_ids_of_a(self):
+        a, never = worlds.COLLECTION, "/v1/collections/never"
+        by_id = {"where": {"id": {"$eq": "document-of-a-1"}}}
+        by_text = {"where": {"text": {"$in": ["secret of A number 1"]}}}
+        for where in (by_id, by_text, {"where": {}}):
+            for call, body in (("query", where), ("find-one", where), ("delete-one", where),
+                               ("update-one", {**where, "set": {"text": "stolen"}})):
+                with self.subTest(call, where=where):
+                    self.assertEqual(self.documents_of(self.b, f"{never}/{call}", body),
+                                     self.documents_of(self.b, f"{a}/{call}", body))
+        self.assertEqual(*[without_id(self.b.delete(path)) for path in (a, never)])
+        self.assertEqual(404, self.b.delete(a).status)
+        self.assertEqual([], [each for each in self.b.get("/v1/collections").json()["items"]
+                              if each["name"] == "a-collection"])
+
+    def test_documents_by_cursors_of_a(self):
+        first = world.a_client.post(worlds.COLLECTION + "/query", {"limit": 1}).json()["next_cursor"]
+        listed = world.a_client.post("/v1/collections/b-of-a/documents", {"id": "x", "version": None, "creation_utc": None})
+        self.assertEqual(201, listed.status)
+        of_list = world.a_client.get("/v1/collections", query={"limit": 1}).json()["next_cursor"]
+        self.assertEqual(204, world.a_client.delete("/v1/collections/b-of-a").status)
+        for cursor in (first, of_list, {"creation_utc": "2026", "id": "document-of-a-0"}):
+            replies = [self.documents_of(self.b, path + "/query", {"cursor": cursor})
+                       for path in (worlds.COLLECTION, "/v1/collections/never")]
+            self.assertEqual(*replies)
+        for cursor in (first, of_list):
+            for path in ("/v1/collections", "/v1/stores/a-store/failed-migrations"):
+                reply = self.b.get(path, query={"cursor": cursor})
+                self.assertIn(reply.status, (200, 400, 404), reply)
+                self.assert_no_marks(reply, path)
+
+    def test_documents_by_keys_of_a(self):
+        body = {"documents": [{"id": f"document-of-a-{n}", "version": "1", "creation_utc": "2026",
+                               "text": f"secret of A number {n}"} for n in range(5)]}
+        headers = {"Idempotency-Key": "a-key-2"}
+        mine = self.b.post(worlds.COLLECTION + "/documents", {"id": "own", "version": "1", "creation_utc": "1"},
+                           headers=headers)
+        self.assertEqual((201, {"ids": ["own"]}), (mine.status, mine.json()), mine)
+        other = self.b.post(worlds.COLLECTION + "/documents", body, headers=headers)
+        self.assertEqual(422, other.status, other) # its own key, of its own tenant, with another body
+        self.assertEqual(204, self.b.delete(worlds.COLLECTION).status)
+
+    def test_documents_of_another_user(self):
+        mallory = self.client(hs256(claims(world.a, sub="mallory", scope="user")))
+        for customer in (None, "ada-of-a", ["mallory"], {"mallory": 1}, "Mallory"):
+            document = {"id": "forged", "version": "1", "creation_utc": "1", "customer_id": customer}
+            reply = mallory.post(worlds.COLLECTION + "/documents", document)
+            self.assertEqual(403, reply.status, (customer, reply))
+        body = {"where": {"$or": [{"customer_id": {"$ne": "mallory"}}, {"id": {"$gte": ""}}]}}
+        for call, more in (("query", {}), ("find-one", {}), ("delete-one", {}), ("update-one", {"set": {
+                "customer_id": "mallory"}})):
+            self.assertEqual(self.documents_of(mallory, "/v1/collections/never/" + call, {**body, **more}),
+                             self.documents_of(mallory, f"{worlds.COLLECTION}/{call}", {**body, **more}))
+        for method, path in (("GET", "/v1/collections"), ("DELETE", worlds.COLLECTION),
+                             ("GET", "/v1/stores/a-store/failed-migrations")):
+            self.assertEqual(403, mallory.call(method, path).status)
+
+    def test_a_store_of_the_same_name(self):
+        opened = self.b.post("/v1/stores/a-store/open", {"version": "1", "allow_migration": False}).json()
+        self.assertNotIn("7", (opened.get("version"), opened.get("previous_version")), opened)
+        self.assertNotEqual("store_outdated", opened.get("code"), opened)
 
     def test_streams_and_polls(self):
         readers = []

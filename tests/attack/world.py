@@ -19,6 +19,7 @@ from support.service import Service  # noqa: E402
 from support.tenants import Operator  # noqa: E402
 
 SECRET = "attack-secret-0123456789abcdef-0123456789abcdef"  # of the tests alone
+COLLECTION = "/v1/collections/a-collection"
 ISSUER, AUDIENCE = "https://issuer.example.org", "colloquy-tests"
 
 
@@ -109,7 +110,13 @@ class World:
                                      {"usage": {"input_tokens": 1, "output_tokens": 2}}))
         self.turn = self.must(self.a_client.post(path + "/turns", {"lease_s": 3600}))["turn"]["id"]
         self.must(self.a_client.put(path + "/participants/eve", {"role": "reader"}))
+        self.must(self.a_client.patch(path, {"labels": ["label-of-a"], "consumption_offsets": {"client-of-a": 3}}))
+        self.must(self.a_client.delete(path + "/events/1"))
         self.fork = self.must(self.a_client.post(path + "/fork", {"at_offset": 2}))["id"]
+        self.must(self.a_client.post(COLLECTION + "/documents", {"documents": [
+            {"id": f"document-of-a-{n}", "version": "1", "creation_utc": "2026", "text": f"secret of A number {n}"}
+            for n in range(5)]}, headers={"Idempotency-Key": "a-key-2"}))
+        self.must(self.a_client.post("/v1/stores/a-store/open", {"version": "7", "allow_migration": True}))
 
     @staticmethod
     def must(reply):
@@ -125,12 +132,15 @@ class World:
         for user in ("ada-of-a", "eve"):
             text = self.a_client.get(f"/v1/users/{user}/export").text
             lines += [re.sub(r'"lease_expires_at":"[^"]*"', '"lease_expires_at":0', line) for line in text.splitlines()]
+        lines.append(self.a_client.post(COLLECTION + "/query", {}).text)
+        lines.append(self.a_client.get("/v1/collections").text)
+        lines.append(self.a_client.post("/v1/stores/a-store/open", {"version": "7", "allow_migration": False}).text)
         return lines
 
     def marks(self):
         """What shows that something of A's was seen."""
         return [self.session, self.fork, self.turn, self.ended_turn, self.a_record["id"], self.a_record["prefix"],
-                "secret of A"]
+                "secret of A", "document-of-a", "label-of-a", "client-of-a"]
 
     def secrets(self):
         return [self.a_key, self.b_key, SECRET, self.service.admin_key]

@@ -1,9 +1,10 @@
 #include "cli/arguments.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/replay_command.hpp"
-#include "cli/version.hpp"
+#include "messages/version.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <fstream>
@@ -12,6 +13,7 @@
 using namespace colloquy;
 using namespace colloquy::cli;
 using colloquy::test::ContainsSubstring;
+using colloquy::test::StartsWith;
 
 namespace {
 
@@ -109,7 +111,8 @@ TEST_CASE("a service waits for its database unless told not to, and logs the cou
 
 TEST_CASE("what cannot be read ends with 2 and a sentence") {
   for (const std::vector<const char*>& words : {std::vector<const char*>{},
-                                                {"mcp"},
+                                                {"backup"},
+                                                {"mcp", "extra", "words"},
                                                 {"replay"},
                                                 {"replay", "a", "--nonsense"},
                                                 {"migrate", "extra"},
@@ -123,8 +126,8 @@ TEST_CASE("what cannot be read ends with 2 and a sentence") {
 }
 
 TEST_CASE("a subcommand that there is not is named, with those that there are") {
-  const auto end = ended({"mcp", "--json"});
-  CHECK_THAT(end.to_stderr, ContainsSubstring("\"mcp\"") && ContainsSubstring("serve") && ContainsSubstring("replay") &&
+  const auto end = ended({"backup", "--json"});
+  CHECK_THAT(end.to_stderr, ContainsSubstring("\"backup\"") && ContainsSubstring("serve") && ContainsSubstring("replay") &&
                                 ContainsSubstring("migrate"));
 }
 
@@ -132,20 +135,22 @@ TEST_CASE("help lists what there is and nothing else") {
   const auto help = ended({"--help"});
   CHECK(help.exit_code == exit_done);
   CHECK_THAT(help.to_stdout, ContainsSubstring("serve") && ContainsSubstring("replay") &&
-                                 ContainsSubstring("migrate") && ContainsSubstring("doctor"));
-  for (const char* later : {"mcp", "bench"})
-    CHECK_THAT(help.to_stdout, !ContainsSubstring(later));
+                                 ContainsSubstring("migrate") && ContainsSubstring("doctor") &&
+                                 ContainsSubstring("mcp") && ContainsSubstring("bench"));
+  CHECK_THAT(help.to_stdout, !ContainsSubstring("backup"));
   CHECK_THAT(ended({"replay", "--help"}).to_stdout, ContainsSubstring("--concurrency") &&
                                                         ContainsSubstring("--database") &&
                                                         ContainsSubstring("--batch-events-max"));
 }
 
-TEST_CASE("the version is that of the build") {
+TEST_CASE("the version is the one that the changelog begins with") {
   CHECK(ended({"--version"}).to_stdout == "colloquy " + std::string(version) + "\n");
-  std::ifstream file(COLLOQUY_SOURCE_DIR "/CMakeLists.txt");
+  std::ifstream file(std::string(colloquy::test::source_dir()) + "/CHANGELOG.md");
   std::stringstream text;
   text << file.rdbuf();
-  CHECK_THAT(text.str(), ContainsSubstring("project(colloquy VERSION " + std::string(version) + " "));
+  const auto first = text.str().find("\n## ");
+  REQUIRE(first != std::string::npos);
+  CHECK_THAT(text.str().substr(first + 1), StartsWith("## " + std::string(version) + " "));
 }
 
 TEST_CASE("files that cannot be replayed are mistakes, all of them") {

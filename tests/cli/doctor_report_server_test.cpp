@@ -205,6 +205,7 @@ TEST_CASE("a schema is well only if nothing is missing, newer, changed, unsafe o
   CHECK(dropped.status == probe_status::fail);
   CHECK_THAT(dropped.summary, ContainsSubstring("a, b, c, d and 2 more"));
   CHECK(dropped.details["missing"].size() == 6);
+  CHECK_THAT(dropped.advice, ContainsSubstring("Run `colloquy migrate`") && ContainsSubstring("restore"));
   CHECK(judged([](auto& f) { f.invalid = {"index e"}; }).status == probe_status::warn);
   CHECK(judged([](auto& f) {
           f.failure = error{error_code::conflict, "may not read", {}};

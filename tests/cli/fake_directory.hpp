@@ -89,6 +89,7 @@ public:
             unexpected<set_participant>(),
             unexpected<list_participants>(),
             unexpected<get_analytics>(),
+            unexpected<delete_events>(),
             unexpected<read_history>(),
             unexpected<renew_turn>(),
             unexpected<post_delta>(),

@@ -1,6 +1,7 @@
 // Running the real program and looking at what it says.
 #pragma once
 
+#include "tests/support/places.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <chrono>
@@ -31,7 +32,7 @@ class program_run {
 public:
   explicit program_run(std::vector<std::string> arguments) {
     std::vector<std::string> command;
-    command.emplace_back(COLLOQUY_PROGRAM);
+    command.emplace_back(colloquy::test::program());
     for (auto& word : arguments)
       command.push_back(std::move(word));
     const char* const path = std::getenv("PATH");
@@ -45,10 +46,10 @@ public:
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&actions, 2, err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    const int failed = ::posix_spawn(&pid_, COLLOQUY_PROGRAM, &actions, nullptr, argv.data(), envp.data());
+    const int failed = ::posix_spawn(&pid_, colloquy::test::program(), &actions, nullptr, argv.data(), envp.data());
     posix_spawn_file_actions_destroy(&actions);
     if (failed != 0)
-      throw std::runtime_error("cannot start " COLLOQUY_PROGRAM);
+      throw std::runtime_error(std::string("cannot start ") + colloquy::test::program());
   }
   program_run(const program_run&) = delete;
   program_run& operator=(const program_run&) = delete;

@@ -2,6 +2,7 @@
 #include "db/embedded_server.hpp"
 #include "tests/cli/program_run.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/test_cluster.hpp"
 
 #include <iostream>
@@ -23,7 +24,7 @@ std::vector<std::string> replay_of_examples(const std::filesystem::path& data_di
   arguments.push_back(copies);
   arguments.emplace_back("--data-dir");
   arguments.push_back(data_dir.string());
-  for (const auto& each : std::filesystem::directory_iterator(COLLOQUY_SOURCE_DIR "/examples/conversations"))
+  for (const auto& each : std::filesystem::directory_iterator(std::string(colloquy::test::source_dir()) + "/examples/conversations"))
     if (each.path().extension() == ".jsonl")
       arguments.push_back(each.path().string());
   return arguments;

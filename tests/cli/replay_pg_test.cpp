@@ -4,6 +4,7 @@
 #include "messages/content.hpp"
 #include "tests/cli/program_run.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/test_cluster.hpp"
 #include "tests/support/test_service.hpp"
 
@@ -22,7 +23,7 @@ using colloquy::test::test_database;
 
 namespace {
 
-const std::filesystem::path examples = COLLOQUY_SOURCE_DIR "/examples/conversations";
+const std::filesystem::path examples = std::string(colloquy::test::source_dir()) + "/examples/conversations";
 
 std::vector<std::filesystem::path> example_files() {
   std::vector<std::filesystem::path> files;

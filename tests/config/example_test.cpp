@@ -3,6 +3,7 @@
 #include "config/load.hpp"
 #include "tests/config/temp_folder.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/places.hpp"
 
 #include <cstdlib>
 #include <fstream>
@@ -14,7 +15,7 @@ using colloquy::test::temp_folder;
 
 namespace {
 
-const std::filesystem::path source_dir = COLLOQUY_SOURCE_DIR;
+const std::filesystem::path source_dir = colloquy::test::source_dir();
 
 std::string read_whole(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -1,4 +1,3 @@
-#include "config/nearest.hpp"
 #include "config/settings.hpp"
 #include "tests/support/catch.hpp"
 
@@ -193,13 +192,4 @@ TEST_CASE("a shown secret is redacted and anything else is as written", "[settin
   values.schema = "tables";
   CHECK(shown_value(setting("database"), values) == "postgres://u:***@h/d");
   CHECK(shown_value(setting("schema"), values) == "tables");
-}
-
-TEST_CASE("only a misspelt name has a nearest one", "[settings]") {
-  const std::vector<std::string> known{"pool_min", "pool_max", "schema"};
-  CHECK(nearest("pool_mx", known) == "pool_max");
-  CHECK(nearest("schemma", known) == "schema");
-  CHECK_FALSE(nearest("colour", known));
-  CHECK_FALSE(nearest("x", {"ab"}));
-  CHECK_FALSE(nearest(std::string(100'000, 'a'), known));
 }

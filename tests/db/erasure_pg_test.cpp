@@ -196,7 +196,7 @@ TEST_CASE("what is hidden stays hidden in a fork when its session is gone, and g
   CHECK(store.count("events", "log_id = '" + root.key().id.to_string() + "'") == "3"); // nothing that nobody sees
   CHECK(read(store, branch) == "0 3 4 5");
   const auto hidden = [&] {
-    return *decode_count(store.run(count_hidden(session_store::source_of(branch.key(), true), branch.key(), 5)));
+    return *decode_count(store.run(count_hidden(session_store::source_of(branch.key(), true), 5)));
   };
   CHECK(hidden() == 2);
   CHECK(erase_all(store, branch.key()).turns == 1);

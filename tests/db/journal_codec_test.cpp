@@ -20,7 +20,7 @@ auto fields(const event& e) {
 auto fields(const session_record& r) {
   return std::tie(r.key, r.log, r.user_id, r.agent_id, r.external_id, r.title, r.status, r.created_at, r.updated_at,
                   r.expires_at, r.expires_in, r.turn_count, r.total_tokens, r.next_offset, r.durable_offset, r.version,
-                  r.parent, r.fork_offset, r.metadata);
+                  r.parent, r.fork_offset, r.metadata, r.labels, r.mode, r.consumption_offsets);
 }
 auto usage_of(const turn_row& t) {
   return t.usage ? std::optional(std::pair(t.usage->input_tokens, t.usage->output_tokens)) : std::nullopt;
@@ -66,6 +66,7 @@ void check_same(const session_write& a, const session_write& b) {
   CHECK(a.turns_counted == b.turns_counted);
   CHECK(a.tokens_counted == b.tokens_counted);
   CHECK(a.erases == b.erases);
+  CHECK(a.deleted == b.deleted);
   CHECK(a.bytes == b.bytes);
   CHECK_FALSE(b.keeps);
 }
@@ -120,6 +121,31 @@ TEST_CASE("a session's record is read as it was written, and nothing else is tak
   CHECK(records > 0);
 }
 
+TEST_CASE("what the version before has written is read, without what it did not know", "[journal_codec]") {
+  auto record = session_record{};
+  record.key = key_of("acme");
+  record.user_id = "ada";
+  record.title = "t";
+  const auto now = encode_record(record);
+  const std::size_t new_bytes = 4 + 1 + 4; // no labels, a mode, no consumption offsets
+  const auto before = '\1' + now.substr(1, now.size() - 1 - new_bytes);
+  const auto back = decode_record(before);
+  REQUIRE(back);
+  CHECK(fields(*back) == fields(record));
+  CHECK_FALSE(decode_record('\1' + now.substr(1)));
+  CHECK_FALSE(decode_record('\0' + now.substr(1)));
+
+  auto write = small_write();
+  write.keeps.reset();
+  const auto bytes = encode_write(write);
+  // Before the last field, its 8 bytes of size, there is now a list of deletions.
+  const auto old = '\1' + bytes.substr(1, bytes.size() - 1 - 8 - 4) + bytes.substr(bytes.size() - 8);
+  const auto read = decode_write(old);
+  INFO((read ? "" : read.failure().message));
+  REQUIRE(read);
+  check_same(write, *read);
+}
+
 TEST_CASE("bytes that are no write are refused and never harm", "[journal_codec]") {
   const auto seed = seed_of("journal codec fuzz");
   CAPTURE(seed);
@@ -170,17 +196,21 @@ TEST_CASE("every shortened write is refused", "[journal_codec]") {
 TEST_CASE("a write of a later format is refused by its number", "[journal_codec]") {
   auto bytes = encode_write(small_write());
   bytes[0] = 9;
-  CHECK_THAT(refusal(bytes), ContainsSubstring("format 9") && ContainsSubstring("format 1"));
+  CHECK_THAT(refusal(bytes), ContainsSubstring("format 9") && ContainsSubstring("formats 1 to 2"));
 }
 
 TEST_CASE("a length that lies costs no memory", "[journal_codec]") {
   session_write write;
   write.session = key_of("acme");
-  auto bytes = encode_write(write);
-  // From the end: bytes, erases, two counters, then the number of turns and that of events.
-  const auto turns = bytes.size() - 8 - 1 - 16 - 4;
-  bytes.replace(turns, 4, "\xff\xff\xff\xff");
-  CHECK_THAT(refusal(bytes), ContainsSubstring("after the end"));
+  const auto bytes = encode_write(write);
+  // From the end: bytes, the number of deleted ranges, erases, two counters, then the number of turns and that of
+  // events.
+  const auto deleted = bytes.size() - 8 - 4;
+  for (const auto number : {deleted, deleted - 1 - 16 - 4}) {
+    auto lying = bytes;
+    lying.replace(number, 4, "\xff\xff\xff\xff");
+    CHECK_THAT(refusal(lying), ContainsSubstring("after the end"));
+  }
 }
 
 TEST_CASE("no journal brings a write that the session could not have made", "[journal_codec]") {

@@ -94,6 +94,10 @@ public:
       made->turns.push_back(turn());
     made->turns_counted = number();
     made->tokens_counted = number();
+    for (int left = roll(3) == 0 ? roll(4) : 0; left > 0; --left) {
+      const auto first = static_cast<event_offset>(random_() >> 2);
+      made->deleted.push_back({first, first + roll(100)});
+    }
     made->erases = roll(8) == 0;
     made->bytes = static_cast<std::size_t>(roll(1'000'000));
     return made;
@@ -142,6 +146,11 @@ private:
     made.parent = maybe([&] { return id<session_id>(); });
     made.fork_offset = maybe([&] { return number(); });
     made.metadata = text();
+    for (int left = roll(3); left > 0; --left)
+      made.labels.push_back(text());
+    made.mode = one_of({session_mode::automatic, session_mode::manual});
+    for (int left = roll(3); left > 0; --left)
+      made.consumption_offsets[text()] = roll(1'000'000);
     return made;
   }
 

@@ -61,6 +61,9 @@ TEST_CASE("pages of sessions are what a filter of all of them gives, whatever is
     if (one_of(3) != 0)
       record.agent_id = one_of(2) == 0 ? "x" : "y";
     record.created_at = start + std::chrono::minutes{one_of(60)}; // some at the same time
+    for (const std::string label : {"a", "b", "c"})
+      if (one_of(2) == 0)
+        record.labels.push_back(label);
     if (one_of(3) != 0)
       record.expires_at = now + std::chrono::minutes{one_of(120)} - 1h;
     writes.push_back(making(record));
@@ -88,10 +91,17 @@ TEST_CASE("pages of sessions are what a filter of all of them gives, whatever is
         if (status >= 0)
           wanted.status = static_cast<session_status>(status);
         wanted.limit = 1 + one_of(20);
+        for (const std::string label : {"a", "b"})
+          if (one_of(3) == 0)
+            wanted.labels.push_back(label);
+        const auto has_labels = [&](const session_record& record) {
+          return std::includes(record.labels.begin(), record.labels.end(), wanted.labels.begin(), wanted.labels.end());
+        };
         std::string expected, found;
         for (const auto& record : all)
           if (record.key.tenant == wanted.tenant && (!user || record.user_id == *user) &&
-              (!agent || record.agent_id == *agent) && (!wanted.status || seen(record) == *wanted.status))
+              (!agent || record.agent_id == *agent) && (!wanted.status || seen(record) == *wanted.status) &&
+              has_labels(record))
             expected += name_of(record) + " ";
         for (const auto& record : all_pages(store, wanted, now)) {
           found += name_of(record) + " ";

@@ -147,7 +147,7 @@ TEST_CASE("a login that the server refuses: the reason is told and no unit was s
   const auto database = make_tables();
   for (const std::string login : {"nobody_of_that_name", "colloquy_service"}) {
     auto target = target_of(database);
-    target.conninfo = database.conninfo_as(login);
+    target.conninfo = database.conninfo_as(login) + " password=wrong"; // who is not named in pg_hba.conf is asked for one
     driven_connection connection(target);
     connection.submit(1, {{&echo, {"x"}}});
     connection.drive([] { return false; });

@@ -273,7 +273,7 @@ TEST_CASE("the functions of the schema go by indexes too") {
   store.database.exec("SELECT pg_stat_reset()");
   store.commit({fork});
   store.read_log(session_store::source_of(record.key, true));
-  store.run(count_hidden(session_store::source_of(record.key, true), record.key, 4));
+  store.run(count_hidden(session_store::source_of(record.key, true), 4));
   store.run(find_fork_point(session_store::source_of(record.key, true), 1));
   store.database.exec("UPDATE shards SET process_id = '" + store.process.to_string() + "'");
   CHECK(*decode_marked(store.run(mark_expired(store.process, system_time(), {record.key}))) == 1);

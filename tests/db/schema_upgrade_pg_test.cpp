@@ -92,7 +92,7 @@ TEST_CASE("a database of the first version keeps its rows and learns what the ne
   write->turns[0].ended_at = write->turns[0].started_at;
   store.commit({write});
   CHECK(store.read_log(key) == "0 1 2 8 9 10");
-  CHECK(*decode_count(store.run(count_hidden(session_store::source_of(key), key, 10))) == 3);
+  CHECK(*decode_count(store.run(count_hidden(session_store::source_of(key), 10))) == 3);
 }
 
 TEST_CASE("an empty database of the first version is brought up to date by its owner, who may be no superuser") {

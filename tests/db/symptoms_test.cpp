@@ -1,6 +1,7 @@
 // What is said leads to what is done; docs/troubleshooting.md says the same as the table.
 #include "db/symptoms.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/places.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,7 +16,7 @@ using namespace colloquy::db;
 
 namespace {
 
-const std::string source_dir = COLLOQUY_SOURCE_DIR;
+const std::string source_dir = colloquy::test::source_dir();
 
 std::string read_whole(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

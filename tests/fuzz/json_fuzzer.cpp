@@ -26,7 +26,10 @@ public:
   bool boolean(bool) override { return true; }
   bool number_integer(number_integer_t) override { return true; }
   bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool number_float(number_float_t, const string_t& spelled) override {
+    has_long_exponent = has_long_exponent || exponent_digits(spelled) > exponent_digits_max;
+    return true;
+  }
   bool string(string_t& text) override {
     breaks_rule = breaks_rule || text.find('\0') != std::string::npos;
     return true;
@@ -58,8 +61,19 @@ public:
 
   bool breaks_rule = false;
   bool is_only_large = false;
+  bool has_long_exponent = false; // grammar has no bound, ours has
 
 private:
+  static constexpr std::size_t exponent_digits_max = 9;
+
+  static std::size_t exponent_digits(std::string_view spelled) {
+    const auto e = spelled.find_first_of("eE");
+    if (e == std::string_view::npos)
+      return 0;
+    const auto first = spelled.find_first_not_of("+-0", e + 1);
+    return first == std::string_view::npos ? 0 : spelled.size() - first;
+  }
+
   bool open() {
     breaks_rule = breaks_rule || ++depth_ > limits::json_depth_max;
     return true;
@@ -76,6 +90,10 @@ void compare(std::string_view text) {
   const auto ours = check_json(text);
   if (theirs.is_only_large)
     return;
+  if (theirs.has_long_exponent) {
+    hold(!ours.has_value(), "an exponent of ten digits is refused", text);
+    return;
+  }
   hold(ours.has_value() == (is_json && is_bare && !theirs.breaks_rule), "both judges agree", text);
   if (ours)
     hold(is_storable_text(text), "what is taken can be stored", text);

@@ -80,7 +80,68 @@ void check_list(const field_rule& rule, const values& said, const source& from) 
     check_message(message, from);
 }
 
+void check_document_text(std::string_view json, const source& from) {
+  hold(is_piece(json, from.body), "a document is kept as the piece of the body that it was", from.body);
+  hold(check_document(json, from.limits.document_bytes_max).has_value(), "a document that is kept is one", json);
+}
+
+void check_pairs(const field_rule& rule, const text_pairs& pairs) {
+  hold(static_cast<std::int64_t>(pairs.size()) <= rule.most, "there are as many fields as allowed", rule.name);
+  for (const auto& [name, value] : pairs) {
+    hold(is_storable_text(name), "a field's name can be stored", rule.name);
+    hold(rule.kind == field_kind::text_map ? is_storable_text(value)
+                                           : check_json(value, limits::document_depth_max - 1).has_value(),
+         "a field's value is what it must be", rule.name);
+  }
+}
+
+void check_sort(const field_rule& rule, const document_sort& sort) {
+  const auto* fields = std::get_if<std::vector<field_order>>(&sort);
+  hold(fields == nullptr || rule.kind == field_kind::first_order, "fields are ordered by where they may be", rule.name);
+  hold(fields == nullptr || (!fields->empty() && fields->size() <= limits::sort_fields_max),
+       "there are as many fields as allowed", rule.name);
+}
+
+void check_start(const field_rule& rule, const document_start& start) {
+  if (const auto* cursor = std::get_if<std::string>(&start))
+    check_text(*cursor, 1, rule.most, rule.name);
+  if (const auto* place = std::get_if<document_position>(&start))
+    check_text(place->id, 1, name_chars_max, rule.name);
+}
+
+/// Of documents and stores. False: it is of something else.
+bool check_document_field(const field_rule& rule, const values& said, const source& from) {
+  if (rule.kind == field_kind::shape_list) {
+    const auto* all = said.get<std::vector<std::shared_ptr<const values>>>(rule.name);
+    hold(all != nullptr && has_range(rule, static_cast<std::int64_t>(all->size())), "a list is read as one", rule.name);
+    for (const auto& each : *all)
+      check_fields(rule.shape->fields, *each, from);
+  } else if (const auto* pairs = said.get<text_pairs>(rule.name)) {
+    check_pairs(rule, *pairs);
+  } else if (const auto* sort = said.get<document_sort>(rule.name)) {
+    check_sort(rule, *sort);
+  } else if (const auto* start = said.get<document_start>(rule.name)) {
+    check_start(rule, *start);
+  } else if (const auto* documents = said.get<std::vector<std::string_view>>(rule.name)) {
+    hold(has_range(rule, static_cast<std::int64_t>(documents->size())), "there are as many as allowed", from.body);
+    for (const auto each : *documents)
+      check_document_text(each, from);
+  } else if (rule.kind == field_kind::document_change) {
+    const auto json = said.raw_or(rule.name, "");
+    hold(check_document_changes(json, from.limits.document_bytes_max).has_value(), "a change is one", json);
+  } else if (rule.kind == field_kind::text_list) {
+    const auto* texts = said.get<std::vector<std::string>>(rule.name);
+    hold(texts != nullptr && has_range(rule, static_cast<std::int64_t>(texts->size())), "a list is read as one",
+         rule.name);
+  } else {
+    return rule.kind == field_kind::filter && said.get<document_filter>(rule.name) != nullptr;
+  }
+  return true;
+}
+
 void check_field(const field_rule& rule, const values& said, const source& from) {
+  if (check_document_field(rule, said, from))
+    return;
   switch (rule.kind) {
   case field_kind::text:
     hold(said.text(rule.name).has_value(), "a text is read as one", rule.name);
@@ -169,12 +230,15 @@ void check_reading(const operation& of, const call_reading& reading, std::string
   check_fields(of.path_fields, said.path, from);
   check_fields(of.query_fields, said.query, from);
   if (of.body != nullptr && (of.takes == body_kind::shape || !said.raw_body.empty()) &&
-      (of.takes != body_kind::messages || said.body.has("messages")))
+      (of.takes != body_kind::messages || said.body.has("messages")) &&
+      (of.takes != body_kind::documents || said.body.has("documents")))
     check_fields(of.body->fields, said.body, from);
   if (of.takes == body_kind::messages)
     hold(!said.messages.empty() && said.messages.size() <= limits::events_per_append_max, "messages are there", body);
   for (const auto& message : said.messages)
     check_message(message, from);
+  for (const auto each : said.documents)
+    check_document_text(each, from);
   if (of.takes == body_kind::open_shape)
     hold(check_json(said.raw_body, limits::json_depth_max + 3).has_value(), "what is passed on is JSON", body);
   if (said.idempotency_key)

@@ -172,3 +172,13 @@ TEST_CASE("a cursor is what it was made of, and of its own list alone") {
     CHECK_FALSE(from_cursor('e', wrong).has_value());
   }
 }
+
+TEST_CASE("a cursor that is a name gives it back, and nothing else is taken for one") {
+  for (const std::string name : {"a", "a/b'\n", "\xc3\xa4\xf0\x9f\x98\x80", "1c61"}) {
+    CHECK(from_name_cursor('c', to_name_cursor('c', name)) == name);
+    CHECK_FALSE(from_name_cursor('d', to_name_cursor('c', name)).has_value());
+  }
+  CHECK(to_name_cursor('c', "").empty());
+  for (const auto* wrong : {"", "1c", "1c6", "1c6g", "1cAB", "2c61", "1c61 ", "1c00", "1cff", "1c-1", "a"})
+    CHECK_FALSE(from_name_cursor('c', wrong).has_value());
+}

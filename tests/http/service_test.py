@@ -9,7 +9,7 @@ import threading
 import unittest
 
 from support.cases import HttpTest, assistant, start_module_service, user
-from support.client import Client
+from support.client import Client, Reply
 from support.events import EventReader
 from support.postgres import Server
 from support.service import Service, eventually
@@ -229,10 +229,11 @@ class EveryCall:
 
     def __init__(self, test, service):
         operator = Operator(service)
+        self.test = test
         self.service = service
         self.admin = operator.client
-        self.tenant, key = operator.new_tenant_key()
-        self.client = Client(service, key)
+        self.tenant, self.key = operator.new_tenant_key()
+        self.client = Client(service, self.key)
         test.addCleanup(self.client.close)
         test.addCleanup(self.admin.close)
 
@@ -241,8 +242,47 @@ class EveryCall:
         self.log_and_turns()
         self.tenants()
         self.data()
+        self.documents()
+        self.stores()
         self.running()
+        self.labels_and_deletions()
+        self.database_sessions()
+        self.mcp()
         return self.client.operations()
+
+    def labels_and_deletions(self):
+        client = self.client
+        path = "/v1/sessions/" + client.post("/v1/sessions", {"user_id": "ada"}).json()["id"]
+        client.post(path + "/messages", {"messages": [user("a"), user("b")]}, query={"durability": "durable"})
+        client.put(path + "/labels/vip")
+        client.delete(path + "/labels/vip")
+        client.delete(path + "/events/0")
+        client.delete(path + "/events", query={"from": 1})
+
+    def database_sessions(self):
+        client = self.client
+        path = "/v1/database-sessions/" + client.post("/v1/database-sessions", {}).json()["id"]
+        client.post(path + "/execute", {"sql": "SELECT 1"})
+        client.get(path + "/notifications")
+        client.delete(path)
+
+    def mcp(self):
+        client, follower = self.client, Client(self.service, self.key)
+        begun = client.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}})
+        session = {"Mcp-Session-Id": begun.headers["Mcp-Session-Id"]}
+        client.post("/mcp", {"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=session)
+        stream = follower.open()
+        key = {"Authorization": "Bearer " + self.key} if self.key else {}
+        stream.request("GET", "/mcp", headers={**session, **key})
+        answer = stream.getresponse()  # its head is there: the session is followed
+        self.test.assertEqual(client.get("/mcp", headers=session).status, 409)
+        client.delete("/mcp", headers=session)
+        reply = Reply(answer.status, answer.headers, answer.read(), answer.version)
+        self.test.assertEqual(client.operations().complaints("GET", "/mcp", reply), [])
+        stream.close()
+        client.get("/.well-known/oauth-protected-resource")
+        client.get("/.well-known/oauth-protected-resource/mcp")
 
     def sessions(self):
         client = self.client
@@ -292,6 +332,43 @@ class EveryCall:
         self.client.get(path + "/keys")
         self.client.delete(f"{path}/keys/{record['id']}")
         self.client.get("/v1/audit", query={"limit": 2})
+
+    def documents(self):
+        client, path = self.client, "/v1/collections/tickets"
+        one = {"id": "a", "version": "1", "creation_utc": None, "n": [1]}
+        client.post(path + "/documents", one)
+        client.post(path + "/documents", {"documents": [{**one, "id": "b"}, {**one, "id": "c", "version": "0"}]})
+        client.post(path + "/query", {"where": {"n": {"$ne": 1}}, "limit": 1})
+        client.post(path + "/find-one", {"where": {}, "sort": [{"field": "n"}]})
+        client.post(path + "/find-one", {"where": {"n": {"$eq": 1}}})
+        client.post(path + "/update-one", {"where": {}, "set": {"n": 1}})
+        client.post(path + "/delete-one", {"where": {}})
+        client.get("/v1/collections", query={"limit": 1})
+        client.post("/v1/stores/tickets/open", {"version": "1", "allow_migration": True})
+        client.post("/v1/stores/tickets/open", {"version": "2", "allow_migration": True,
+                                                "converters": [{"from": "1", "to": "2", "set": {"n": 2}}]})
+        client.get("/v1/stores/tickets/failed-migrations", query={"limit": 1})
+        client.delete(path)
+
+    def stores(self):
+        client = self.client
+        for path, name in (("/v1/customers", "ada"), ("/v1/context-variables", "plan")):
+            client.post(path, {"id": name, "name": name, "tags": ["old"]})
+            client.get(path, query={"limit": 1})
+            one = f"{path}/{name}"
+            client.get(one)
+            client.patch(one, {"name": "other"})
+            client.post(one + "/tags", {"tag": "vip"})
+            client.get(one + "/tags")
+            client.delete(one + "/tags/old")
+        client.put(one + "/values/ada", {"data": {"plan": "gold"}})
+        client.get(one + "/values/ada")
+        client.get(one + "/values", query={"limit": 1})
+        client.get(one + "/lookup", query={"customer_id": "ada", "agent_id": "helper"})
+        client.delete(one + "/values/ada")
+        client.get(one + "/lookup")
+        client.delete(one)
+        client.delete("/v1/customers/ada")
 
     def data(self):
         exported = self.client.get(self.path + "/export").body

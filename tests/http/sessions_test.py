@@ -26,7 +26,8 @@ class Making(HttpTest):
         session = self.assert_status(201, reply).json()
         self.assertEqual(["id", "external_id", "user_id", "agent_id", "title", "status", "created_at", "updated_at",
                           "expires_at", "turn_count", "total_tokens", "next_offset", "durable_offset", "metadata",
-                          "parent_id", "fork_offset", "version"], list(session))
+                          "parent_id", "fork_offset", "version", "customer_id", "labels", "mode",
+                          "consumption_offsets"], list(session))
         self.assertRegex(session["id"], UUID7)
         self.assertEqual(("ada", "active", 0, 0, 0, -1, {}, 1),
                          tuple(session[name] for name in ("user_id", "status", "turn_count", "total_tokens",

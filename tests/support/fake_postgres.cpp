@@ -72,7 +72,8 @@ db::unit_outcome fake_postgres::execute(const db::unit& unit) {
     db::rows answer;
     if (auto failure = (writes ? copy : tables_).apply(call, poison, answer))
       return {{}, std::move(failure)};
-    if (std::string_view(call.what->name).starts_with("read_log") || std::string_view(call.what->name) == "read_fork")
+    if (std::string_view(call.what->name).starts_with("read_log") || std::string_view(call.what->name) == "read_fork" ||
+        std::string_view(call.what->name) == "read_view")
       rows_read_ += static_cast<std::size_t>(answer.count());
     outcome.results.push_back(std::move(answer));
   }

@@ -26,6 +26,8 @@ bool fake_tables::apply_read(std::string_view name, const db::statement_call& ca
     answer = read_log(call, name == "read_log_down");
   else if (name == "read_fork")
     answer = read_log(call, db::decode_bool(*call.parameters[7]));
+  else if (name == "read_view")
+    answer = read_view(call);
   else if (name == "read_turns" || name == "read_turn")
     answer = read_turns(call, name == "read_turn");
   else if (name == "find_stored_events")
@@ -36,8 +38,8 @@ bool fake_tables::apply_read(std::string_view name, const db::statement_call& ca
     answer = read_keys(call);
   else if (name == "find_fork_point")
     answer = find_fork_point(call);
-  else if (name == "count_hidden")
-    answer = count_hidden(call);
+  else if (name == "count_hidden" || name == "count_hidden_in_view")
+    answer = count_hidden(call, name == "count_hidden_in_view");
   else if (name == "find_session") {
     const auto at = external_ids.find({*call.parameters[0], *call.parameters[1]});
     answer = at == external_ids.end() ? make_rows({}, 1) : make_rows({{db::encode_uuid(at->second)}}, 1);
@@ -86,13 +88,16 @@ columns fake_tables::record_columns(const session_row& session) const {
           from[metadata],
           from[parent],
           from[fork_offset],
-          db::encode_int8(all.empty() ? -1 : all.back()->offset)};
+          db::encode_int8(all.empty() ? -1 : all.back()->offset),
+          session.described[0] ? session.described[0] : db::array_builder(db::oids::text, 0, 0).finish(),
+          session.described[1].value_or("auto"),
+          session.described[2].value_or("{}")};
 }
 
 db::rows fake_tables::read_session(const db::statement_call& call) {
   auto* session = find(call.parameters[0], call.parameters[1]);
   if (!session)
-    return make_rows({}, 33);
+    return make_rows({}, 37);
   const auto all = whole_log(uuid_of(session->row[log_id_at]));
   const auto count_of = all.empty() ? 0 : db::decode_int8(*all.back()->rest[messages]);
   db::array_builder users(db::oids::text, 0, 0), roles(db::oids::text, 0, 0);
@@ -104,17 +109,18 @@ db::rows fake_tables::read_session(const db::statement_call& call) {
   row.push_back(db::encode_int8(count_of));
   row.push_back(std::move(users).finish());
   row.push_back(std::move(roles).finish());
+  row.push_back(db::encode_bool(deleted_events.contains(uuid_of(call.parameters[1]))));
   if (session->turns.empty()) {
     row.push_back(db::encode_bool(false));
-    row.resize(33);
-    return make_rows({row}, 33);
+    row.resize(37);
+    return make_rows({row}, 37);
   }
   const auto& turns_row = session->turns.rbegin()->second.row;
   const auto granter = processes.find(uuid_of(turns_row[process]));
   row.push_back(db::encode_bool(granter != processes.end() && granter->second.has_ended));
   for (const auto each : {number, turn, state, trace, started, ended, lease, input, output, process, first, count})
     row.push_back(turns_row[each]);
-  return make_rows({row}, 33);
+  return make_rows({row}, 37);
 }
 
 db::rows fake_tables::read_log(const db::statement_call& call, bool newest_first) const {
@@ -208,18 +214,56 @@ db::rows fake_tables::find_fork_point(const db::statement_call& call) const {
   return make_rows({}, 3);
 }
 
-db::rows fake_tables::count_hidden(const db::statement_call& call) const {
+bool fake_tables::is_deleted(const column& session, event_offset offset) const {
+  const auto found = deleted_events.find(uuid_of(session));
+  return found != deleted_events.end() && std::any_of(found->second.begin(), found->second.end(),
+                                                      [&](const event_range& range) { return range.has(offset); });
+}
+
+/// Parameters behind those of read_log: session, newest first, with deleted ones, kinds, source, trace.
+db::rows fake_tables::read_view(const db::statement_call& call) const {
+  const auto& p = call.parameters;
+  const auto after = db::decode_int8(*p[2]), before = db::decode_int8(*p[3]);
+  const auto limit = static_cast<std::size_t>(db::decode_int8(*p[4]));
+  const auto bytes_max = static_cast<std::size_t>(db::decode_int8(*p[5]));
+  const auto kinds = elements(p[10]);
+  auto all = whole_log(uuid_of(p[1]));
+  if (db::decode_bool(*p[8]))
+    std::reverse(all.begin(), all.end());
+  std::vector<columns> out;
+  std::size_t bytes = 0;
+  for (const auto* entry : all) {
+    const auto& rest = entry->rest;
+    const bool is_gone = is_deleted(p[7], entry->offset);
+    if (entry->offset <= after || entry->offset >= before || (db::decode_bool(*p[6]) && entry->kind != "message") ||
+        is_hidden(*entry) || (is_gone && !db::decode_bool(*p[9])) ||
+        (!kinds.empty() && std::find(kinds.begin(), kinds.end(), entry->kind) == kinds.end()) ||
+        (p[11] && rest[source] != p[11]) || (p[12] && rest[trace_id] != p[12]))
+      continue;
+    if (out.size() >= limit || bytes >= bytes_max)
+      break;
+    bytes += entry->data.size();
+    out.push_back({db::encode_int8(entry->offset), rest[created_at], entry->kind, rest[role], rest[of_turn],
+                   rest[tokens], rest[call_id], rest[call_ids], rest[source], rest[trace_id], entry->data,
+                   rest[messages], rest[author], db::encode_bool(is_gone)});
+  }
+  return make_rows(out, 14);
+}
+
+db::rows fake_tables::count_hidden(const db::statement_call& call, bool in_view) const {
   std::int64_t hidden = 0;
   for (const auto* entry : whole_log(uuid_of(call.parameters[1])))
-    hidden += entry->offset <= db::decode_int8(*call.parameters[2]) && entry->kind == "message" && is_hidden(*entry);
+    hidden += entry->offset <= db::decode_int8(*call.parameters[2]) && entry->kind == "message" &&
+              (is_hidden(*entry) || (in_view && is_deleted(call.parameters[3], entry->offset)));
   return make_rows({{db::encode_int8(hidden)}}, 1);
 }
 
-/// Parameters: tenant, user, agent, status, now, the cursor's time and id, limit, in whose name. The variant tells
-/// which count.
+/// Parameters: tenant, user, agent, status, now, the cursor's time and id, limit, in whose name, a label, all labels.
+/// The variant tells which count.
 db::rows fake_tables::list_sessions(const db::statement_call& call, int variant) const {
   const auto& p = call.parameters;
   const auto time = db::decode_timestamp(*p[4]);
+  const auto labels = elements(p[10]);
   const auto cursor = std::make_pair(db::decode_timestamp(*p[5]), db::decode_uuid(*p[6]));
   std::map<std::pair<timestamp, uuid_bytes>, columns> found;
   for (const auto& [id, session] : sessions) {
@@ -227,9 +271,13 @@ db::rows fake_tables::list_sessions(const db::statement_call& call, int variant)
     const bool is_expired =
         session.status == "expired" || (session.row[expires] && db::decode_timestamp(*session.row[expires]) <= time);
     const int of_status = variant / 4 % 3;
-    const bool is_theirs = variant < 12 || session.row[user] == p[8] || session.participants.contains(*p[8]);
-    if (!is_theirs || session.tenant != *p[0] || place >= cursor || (variant % 2 != 0 && session.row[user] != p[1]) ||
-        (variant / 2 % 2 != 0 && session.row[agent] != p[2]) ||
+    const auto has = session.described[0] ? elements(session.described[0]) : columns{};
+    const bool has_labels = variant < 24 || std::all_of(labels.begin(), labels.end(), [&](const column& label) {
+                              return std::find(has.begin(), has.end(), label) != has.end();
+                            });
+    const bool is_theirs = variant / 12 % 2 == 0 || session.row[user] == p[8] || session.participants.contains(*p[8]);
+    if (!is_theirs || !has_labels || session.tenant != *p[0] || place >= cursor ||
+        (variant % 2 != 0 && session.row[user] != p[1]) || (variant / 2 % 2 != 0 && session.row[agent] != p[2]) ||
         (of_status == 1 && (is_expired || session.status != p[3])) || (of_status == 2 && !is_expired))
       continue;
     auto row = record_columns(session);
@@ -240,7 +288,7 @@ db::rows fake_tables::list_sessions(const db::statement_call& call, int variant)
   for (auto at = found.rbegin(); at != found.rend() && out.size() < static_cast<std::size_t>(db::decode_int8(*p[7]));
        ++at)
     out.push_back(at->second);
-  return make_rows(out, 18);
+  return make_rows(out, 21);
 }
 
 } // namespace colloquy::test

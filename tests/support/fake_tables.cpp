@@ -98,7 +98,7 @@ std::optional<db_failure> fake_tables::apply(const db::statement_call& call, con
     return begin_batch(call);
   if (name == "claim_writer")
     return claim_writer(call, answer);
-  if (name == "insert_events")
+  if (name == "insert_events" || name == "insert_plain_events")
     return insert_events(call, poison);
   if (without_effect.contains(name) || apply_batch(name, call, answer) || apply_read(name, call, answer) ||
       apply_ownership(name, call, answer) || apply_sweep(name, call, answer))
@@ -123,6 +123,10 @@ bool fake_tables::apply_batch(std::string_view name, const db::statement_call& c
     change_participants(call, name.starts_with("upsert"));
   else if (name == "update_sessions")
     update_sessions(call);
+  else if (name == "delete_events")
+    delete_events(call);
+  else if (name == "fork_deleted_events")
+    fork_deleted_events(call);
   else if (name == "count_turns")
     count_turns(call);
   else if (name == "begin_erasures")
@@ -135,8 +139,10 @@ bool fake_tables::apply_batch(std::string_view name, const db::statement_call& c
 // --- batches ---------------------------------------------------------------------------------------------------------
 
 std::optional<db_failure> fake_tables::insert_events(const db::statement_call& call, const std::string& poison) {
+  constexpr std::size_t columns_at_most = 15;
   for (auto& row : unnested(call)) {
-    if (row[12]->find(poison) != std::string::npos)
+    row.resize(columns_at_most);
+    if (row[6]->find(poison) != std::string::npos)
       return db_failure{failure_kind::data, "23514", "refused"};
     auto& log = logs[uuid_of(row[1])];
     const auto offset = db::decode_int8(*row[2]);
@@ -145,8 +151,8 @@ std::optional<db_failure> fake_tables::insert_events(const db::statement_call& c
         return db_failure{failure_kind::data, "23505", "duplicate offset"};
     log.push_back({offset,
                    *row[4],
-                   *row[12],
-                   {row[3], row[5], row[6], row[7], row[8], text_array(row[9]), row[10], row[11], row[13], row[14]},
+                   *row[6],
+                   {row[3], row[5], row[8], row[9], row[10], text_array(row[11]), row[12], row[13], row[7], row[14]},
                    *row[0]});
   }
   return std::nullopt;
@@ -156,14 +162,15 @@ db::rows fake_tables::insert_sessions(const db::statement_call& call) {
   std::vector<columns> made;
   for (auto& row : unnested(call)) {
     const auto id = uuid_of(row[1]);
-    if (row.size() > 13 && row[15]) {
-      const auto at = keys.find({*row[0], uuid_of(row[13]), *row[14], *row[15]});
+    if (row.size() > 16 && row[18]) {
+      const auto at = keys.find({*row[0], uuid_of(row[16]), *row[17], *row[18]});
       if (at == keys.end() || uuid_of(at->second[4]) != id)
         continue;
     }
     if (row[5] && !external_ids.try_emplace({*row[0], *row[5]}, id).second)
       continue;
-    session_row fresh{*row[0], columns(row.begin() + 2, row.begin() + 13)};
+    session_row fresh{*row[0], columns(row.begin() + 2, row.begin() + 13), columns(row.begin() + 13, row.begin() + 16)};
+    fresh.described[0] = text_array(fresh.described[0]);
     fresh.version = db::encode_int8(1);
     sessions[id] = std::move(fresh);
     made.push_back({row[1]});
@@ -226,6 +233,7 @@ void fake_tables::update_sessions(const db::statement_call& call) {
       session->row[expires] = row[5];
       session->version = row[6];
       session->row[lives] = row[7];
+      session->described = {text_array(row[8]), row[9], row[10]};
     }
 }
 
@@ -237,12 +245,31 @@ void fake_tables::count_turns(const db::statement_call& call) {
     }
 }
 
+void fake_tables::delete_events(const db::statement_call& call) {
+  for (auto& row : unnested(call))
+    if (find(row[0], row[1]))
+      deleted_events[uuid_of(row[1])].push_back({db::decode_int8(*row[3]), db::decode_int8(*row[4])});
+}
+
+void fake_tables::fork_deleted_events(const db::statement_call& call) {
+  for (auto& row : unnested(call)) {
+    if (!find(row[0], row[1]))
+      continue;
+    const auto shared = db::decode_int8(*row[4]);
+    const auto all = deleted_events[uuid_of(row[3])];
+    for (const auto& range : all)
+      if (range.first <= shared)
+        deleted_events[uuid_of(row[1])].push_back({range.first, std::min(range.last, shared)});
+  }
+}
+
 void fake_tables::begin_erasures(const db::statement_call& call) {
   for (auto& row : unnested(call))
     if (auto* session = find(row[0], row[1])) {
       erasures[uuid_of(row[1])] = {*row[0], uuid_of(session->row[log_id_at]),
                                    static_cast<std::int64_t>(session->turns.size()),
                                    static_cast<std::int64_t>(session->participants.size())};
+      deleted_events.erase(uuid_of(row[1])); // which the steps of an erasure do in truth
       if (session->row[external])
         external_ids.erase({*row[0], *session->row[external]});
       sessions.erase(uuid_of(row[1]));

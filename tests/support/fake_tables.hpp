@@ -67,7 +67,8 @@ class fake_tables {
 public:
   struct session_row {
     std::string tenant;
-    columns row{}; ///< as insert_sessions has them: from log_id on
+    columns row{};       ///< as insert_sessions has them: from log_id on
+    columns described{}; ///< labels, mode, consumption_offsets; null: as they are unless somebody says otherwise
     column status = "active";
     column version{};
     std::int64_t turn_count = 0;
@@ -107,10 +108,11 @@ public:
   std::map<uuid_bytes, std::vector<stored_event>> logs; // in order of insertion
   std::map<uuid_bytes, log_link> links;
   std::map<std::pair<std::string, std::string>, uuid_bytes> external_ids;
-  std::map<key_place, columns> keys;          // fingerprint, first_offset, count, turn_id, made_session_id, created_at, reply
-  std::map<uuid_bytes, erasure_row> erasures; // by session
-  std::set<uuid_bytes> rolled_back;           // turns, which stay so when their session is erased
-  std::map<uuid_bytes, writer_row> writers;   // by process
+  std::map<key_place, columns> keys; // fingerprint, first_offset, count, turn_id, made_session_id, created_at, reply
+  std::map<uuid_bytes, erasure_row> erasures;                    // by session
+  std::map<uuid_bytes, std::vector<event_range>> deleted_events; // by session, as they came
+  std::set<uuid_bytes> rolled_back;                              // turns, which stay so when their session is erased
+  std::map<uuid_bytes, writer_row> writers;                      // by process
   std::map<uuid_bytes, process_row> processes;
   std::vector<uuid_bytes> shards{1024}; // their owners; nil: free
   timestamp now{};                      // the server's clock
@@ -127,6 +129,8 @@ private:
   void change_participants(const db::statement_call& call, bool adds);
   void update_sessions(const db::statement_call& call);
   void count_turns(const db::statement_call& call);
+  void delete_events(const db::statement_call& call);
+  void fork_deleted_events(const db::statement_call& call);
   void begin_erasures(const db::statement_call& call);
 
   // fake_processes.cpp
@@ -157,12 +161,14 @@ private:
   std::vector<const stored_event*> whole_log(const uuid_bytes& log) const;
   db::rows read_session(const db::statement_call& call);
   db::rows read_log(const db::statement_call& call, bool newest_first) const;
+  db::rows read_view(const db::statement_call& call) const;
+  bool is_deleted(const column& session, event_offset offset) const;
   db::rows read_turns(const db::statement_call& call, bool by_id);
   db::rows find_stored_events(const db::statement_call& call) const;
   db::rows find_key(const db::statement_call& call) const;
   db::rows read_keys(const db::statement_call& call) const;
   db::rows find_fork_point(const db::statement_call& call) const;
-  db::rows count_hidden(const db::statement_call& call) const;
+  db::rows count_hidden(const db::statement_call& call, bool in_view) const;
   db::rows list_sessions(const db::statement_call& call, int variant) const;
   columns record_columns(const session_row& session) const;
 

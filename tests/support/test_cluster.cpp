@@ -1,5 +1,6 @@
 #include "tests/support/test_cluster.hpp"
 
+#include "db/embedded_catalogs.hpp"
 #include "db/embedded_roles.hpp"
 #include "db/embedded_server.hpp"
 #include "db/migrator.hpp"
@@ -65,6 +66,8 @@ private:
     auto migrated = db::migrate(conninfo("colloquy_owner", template_name), "public", {"colloquy"});
     if (!migrated)
       throw std::runtime_error("the tests' template cannot be migrated: " + migrated.failure().message);
+    if (auto closed = db::embedded::close_catalogs(server_.socket_dir(), template_name); !closed)
+      throw std::runtime_error("the catalogs of the tests' template cannot be closed: " + closed.failure().message);
   }
 
   temp_dir folder_{"colloquy-test-cluster"};

@@ -60,16 +60,22 @@ class Daemon:
 
 
 class Server(Daemon):
-    """Migrated, with the login `service` for the program."""
+    """Migrated, with the login `service` for the program. With is_icu the text of its database is ordered as a language
+    orders it; `settings` are PostgreSQL's own."""
 
-    def __init__(self):
+    def __init__(self, is_icu=False, settings=None):
         super().__init__("postgres")
+        self.database = "postgres"
+        self.settings = dict(settings or {})
         self.data = self.folder / "data"
         made = subprocess.run([program("initdb"), "-D", str(self.data), "-A", "trust", "-U", "postgres", "-E", "UTF8",
                                "--no-sync"], capture_output=True, cwd=self.folder, check=False, **server_user())
         assert made.returncode == 0, made.stderr
         self.start()
         self.psql("CREATE ROLE service LOGIN")
+        if is_icu:
+            self.psql("CREATE DATABASE icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'")
+            self.database = "icu"
         done = subprocess.run([PROGRAM, "migrate", "--database", self.uri("postgres")], capture_output=True, text=True,
                               check=False, cwd=self.folder, env={"PATH": os.environ["PATH"], "HOME": str(self.folder)})
         assert done.returncode == 0, done.stderr
@@ -77,7 +83,8 @@ class Server(Daemon):
 
     def start(self):
         self.launch(program("postgres"), "-D", str(self.data), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                    "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=60")
+                    "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=60",
+                    *[part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")])
 
         def takes_queries():
             try:
@@ -91,7 +98,7 @@ class Server(Daemon):
         self.end(signal.SIGINT)
 
     def uri(self, login="service", port=None):
-        return f"postgresql://{login}@127.0.0.1:{port or self.port}/postgres?sslmode=disable"
+        return f"postgresql://{login}@127.0.0.1:{port or self.port}/{self.database}?sslmode=disable"
 
     def psql(self, sql):
         done = subprocess.run(["psql", self.uri("postgres"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql],

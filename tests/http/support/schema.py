@@ -149,6 +149,12 @@ class Schemas:
     def check_maxItems(self, value, argument, _schema, at):
         return self._bound(at, self._length(value, list), argument, False)
 
+    def check_minProperties(self, value, argument, _schema, at):
+        return self._bound(at, self._length(value, dict), argument, True)
+
+    def check_maxProperties(self, value, argument, _schema, at):
+        return self._bound(at, self._length(value, dict), argument, False)
+
 
 class Operations:
     """/openapi.json by method and path, and what has been called of it."""

@@ -1,0 +1,30 @@
+#include "cli/actor_system.hpp"
+
+#include <caf/atom.hpp>
+
+#include <algorithm>
+#include <thread>
+
+namespace colloquy::cli {
+namespace {
+
+/// Two on a small machine, beside the edge's thread and PostgreSQL; more do not help before a session's own work does.
+std::size_t scheduler_threads() {
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 2, 16);
+}
+
+} // namespace
+
+void set_scheduler(caf::actor_system_config& config) {
+  // Workers that wait on a condition: stealing ones poll, and an idle one may sleep 10 ms before it sees a message.
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", scheduler_threads());
+}
+
+gateway::service_handles handles_of(const actors::service& service) {
+  return {service.directory(), service.tenants(),   service.pool(),
+          service.documents(), service.customers(), service.context_variables(),
+          service.database_sessions()};
+}
+
+} // namespace colloquy::cli

@@ -1,0 +1,179 @@
+// Which sessions park, judged by what they still have after it, on another backend.
+#include "tests/actors/database_sessions_fixture.hpp"
+#include "tests/support/eventually.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace colloquy;
+using namespace colloquy::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+void make(test_database_sessions& of, const std::vector<std::string>& statements) {
+  const auto maker = of.open("acme");
+  for (const auto& sql : statements) {
+    INFO(sql);
+    REQUIRE(of.value("acme", maker, sql) == "");
+  }
+  REQUIRE(of.close("acme", maker));
+}
+
+const std::vector<std::string> sly_functions{"CREATE FUNCTION keep(int) RETURNS bool LANGUAGE sql AS"
+                                             " $$ SELECT set_config('my.x', 'kept', false) IS NOT NULL $$",
+                                             "CREATE FUNCTION placed(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
+                                             " $$ SELECT set_config('my.x', 'kept', false) IS NOT NULL; SELECT $1 $$",
+                                             "CREATE FUNCTION on_delete() RETURNS trigger LANGUAGE plpgsql AS"
+                                             " $$ BEGIN PERFORM set_config('my.x', 'kept', false); RETURN OLD; END $$"};
+
+} // namespace
+
+TEST_CASE("a function called as an attribute pins the session", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, {"CREATE SEQUENCE sq", "CREATE TABLE t (id int, name text)"});
+  for (const std::string sql : {"SELECT ('sq'::regclass).nextval", "SELECT (0.25::float8).setseed",
+                                "SELECT n.setseed FROM unnest(ARRAY[0.25::float8]) AS n"}) {
+    INFO(sql);
+    CHECK(sessions.pin("acme", sessions.open("acme"), sql) != "");
+  }
+  CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT t.id, t.name, (t).* FROM t") == "");
+}
+
+TEST_CASE("a check of a domain that calls a function pins whoever touches anything", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, sly_functions);
+  make(sessions, {"CREATE DOMAIN plain AS int CHECK (VALUE > 0 AND abs(VALUE) < 100)", "CREATE TABLE tp (x plain)"});
+  CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT now()") == "");
+  make(sessions,
+       {"CREATE DOMAIN sly AS int CHECK (keep(VALUE))", "CREATE TABLE ts (x sly)", "CREATE TYPE composite AS (x sly)"});
+  for (const std::vector<std::string>& use : {std::vector<std::string>{"INSERT INTO ts VALUES (5)"},
+                                              {"SELECT '(6)'::composite"},
+                                              {"PREPARE p(sly) AS SELECT $1", "EXECUTE p(7)"},
+                                              {"SELECT * FROM json_populate_record(NULL::composite, '{\"x\": 1}')"}}) {
+    INFO(use.front());
+    const auto id = sessions.open("acme");
+    std::string pinned;
+    for (const auto& sql : use)
+      pinned = sessions.pin("acme", id, sql);
+    CHECK(pinned != "");
+    CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
+  }
+}
+
+TEST_CASE("what a key's action reaches pins who changes anything, and its defaults do not", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, sly_functions);
+  make(sessions, {"CREATE TABLE parent (id int PRIMARY KEY)",
+                  "CREATE TABLE child (id serial, parent int REFERENCES parent ON DELETE CASCADE)",
+                  "INSERT INTO parent VALUES (1), (2)", "INSERT INTO child (parent) VALUES (1), (2)"});
+  CHECK(sessions.pin("acme", sessions.open("acme"), "DELETE FROM parent WHERE id = 2") == "");
+  make(sessions, {"CREATE TRIGGER t BEFORE DELETE ON child FOR EACH ROW EXECUTE FUNCTION on_delete()"});
+  const auto id = sessions.open("acme");
+  CHECK(sessions.pin("acme", id, "DELETE FROM parent WHERE id = 1") != "");
+  CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
+  CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT * FROM parent") == "");
+}
+
+TEST_CASE("what a table is partitioned by can run a function, and pins who writes", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, sly_functions);
+  make(sessions, {"CREATE TABLE parts (id int) PARTITION BY RANGE (placed(id))",
+                  "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (100)"});
+  for (const std::string sql : {"INSERT INTO parts VALUES (1)", "INSERT INTO part VALUES (2)"}) {
+    INFO(sql);
+    const auto id = sessions.open("acme");
+    CHECK(sessions.pin("acme", id, sql) != "");
+    CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
+  }
+}
+
+TEST_CASE("each of the session's characteristics is set again", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  const auto id = sessions.open("acme");
+  CHECK(sessions.pin("acme", id, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY") == "");
+  CHECK(sessions.pin("acme", id, "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE") == "");
+  CHECK(eventually([&] { return sessions.figures().parked == 1; }));
+  CHECK(sessions.value("acme", id,
+                       "SELECT current_setting('default_transaction_read_only') || ' ' ||"
+                       " current_setting('default_transaction_isolation')") == "on serializable");
+}
+
+TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {
+  test_database_sessions sessions;
+  const auto sender = sessions.open("acme");
+  for (const std::vector<std::string>& leave :
+       {std::vector<std::string>{"UNLISTEN news"}, {"BEGIN", "UNLISTEN *", "COMMIT"}, {"DISCARD ALL"}}) {
+    INFO(leave.front());
+    const auto id = sessions.open("acme");
+    REQUIRE(sessions.pin("acme", id, "LISTEN news") == "");
+    REQUIRE(sessions.pin("acme", id, "CREATE TEMP TABLE t (a int)") != "");
+    for (const auto& sql : leave)
+      REQUIRE(sessions.value("acme", id, sql) == "");
+    REQUIRE(sessions.value("acme", sender, "NOTIFY news, 'late'") == "");
+    CHECK(sessions.notifications("acme", id, 300ms).empty());
+    REQUIRE(sessions.close("acme", id));
+  }
+  const auto id = sessions.open("acme"); // what is rolled back is as it was
+  for (const std::string sql : {"LISTEN news", "BEGIN", "UNLISTEN news", "ROLLBACK"})
+    REQUIRE(sessions.value("acme", id, sql) == "");
+  REQUIRE(sessions.value("acme", sender, "NOTIFY news, 'still'") == "");
+  std::string heard;
+  CHECK(eventually([&] {
+    for (const auto& each : sessions.notifications("acme", id, 200ms))
+      heard += each.payload;
+    return heard == "still";
+  }));
+}
+
+TEST_CASE("the names of one session's settings are not seen by the next", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.backends_max = 1; });
+  make(sessions, {"CREATE VIEW sly AS SELECT set_config('my.trace', 'x', false) AS x"});
+  struct use {
+    database_parking parking;
+    std::vector<std::string> statements;
+  };
+  for (const use& each : {use{database_parking::automatic, {"BEGIN", "SET LOCAL my.trace = 'x'", "COMMIT"}},
+                          {database_parking::never, {"SELECT * FROM sly"}},
+                          {database_parking::automatic, {"SELECT * FROM sly"}}}) {
+    INFO(each.statements.back());
+    const auto id = sessions.open("acme", database_access::read_write, each.parking);
+    for (const auto& sql : each.statements)
+      REQUIRE(sessions.run("acme", id, sql));
+    REQUIRE(sessions.close("acme", id));
+    const auto next = sessions.open("acme");
+    CHECK(sessions.value("acme", next, "SELECT current_setting('my.trace', true)") == "null");
+    REQUIRE(sessions.close("acme", next));
+  }
+}
+
+TEST_CASE("a slip of the pen pins nothing", "[database_parking]") {
+  test_database_sessions sessions;
+  const auto id = sessions.open("acme");
+  for (const std::string sql : {"SELEC 1", "SELECT nosuchfn(1)", "SELECT * FROM nosuchtable", "CREATE TABL x",
+                                "EXECUTE nosuch", "PREPARE p AS SELECT nosuchfn(1)"}) {
+    INFO(sql);
+    CHECK(sessions.pin("acme", id, sql) == "");
+  }
+  // What was begun may have left something before it failed.
+  CHECK(sessions.pin("acme", id, "SELECT setseed(0.5), 1 / (random() * 0)::int") != "");
+}
+
+TEST_CASE("what cannot be prepared again is forgotten, with a notice, and costs the session nothing else",
+          "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  make(sessions, {"CREATE TABLE gone (a int)"});
+  const auto id = sessions.open("acme");
+  for (const std::string sql : {"SET work_mem = '9MB'", "PREPARE q AS SELECT * FROM gone", "PREPARE r AS SELECT 'r'"})
+    REQUIRE(sessions.pin("acme", id, sql) == "");
+  CHECK(eventually([&] { return sessions.figures().parked == 1; }));
+  make(sessions, {"DROP TABLE gone"});
+  auto outcome = sessions.run("acme", id, "SHOW work_mem");
+  REQUIRE(outcome);
+  CHECK(test_database_sessions::value_of(outcome) == "9MB");
+  REQUIRE(outcome->notices.size() == 1);
+  CHECK(outcome->notices.front().message.find("prepared statement q") != std::string::npos);
+  CHECK(sessions.value("acme", id, "EXECUTE r") == "r");
+  CHECK(sessions.value("acme", id, "EXECUTE q").starts_with("26000"));
+  CHECK(sessions.pin("acme", id, "SELECT 1") == "");
+}

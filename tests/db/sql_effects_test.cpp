@@ -1,0 +1,192 @@
+// What a statement may leave behind in its session: never judged too lightly, whatever its text does to hide it.
+#include "db/sql_effects.hpp"
+
+#include "tests/support/catch.hpp"
+
+#include <string>
+
+using namespace colloquy::db;
+
+namespace {
+
+bool may_park(const std::string& sql) {
+  return judge(sql).doubt.empty();
+}
+
+} // namespace
+
+TEST_CASE("statements that leave nothing behind, or what can be done again, are known", "[sql_effects]") {
+  for (const std::string sql :
+       {"SELECT 1",
+        "select * from notes where id = $1 order by 2 limit 3;",
+        "VALUES (1, 'a'), (2, 'b')",
+        "TABLE notes",
+        "WITH x AS (SELECT count(*) AS n FROM notes) SELECT n FROM x",
+        "INSERT INTO notes (id, text) VALUES (1, 'it''s') ON CONFLICT (id) DO UPDATE SET text = excluded.text",
+        "UPDATE notes SET text = upper(text) WHERE id IN (1, 2) RETURNING id",
+        "DELETE FROM notes USING old WHERE true",
+        "MERGE INTO notes USING old ON (notes.id = old.id) WHEN MATCHED THEN DELETE",
+        "SELECT cast(x AS varchar(10)), now() - interval '1 day', pg_catalog.lower('A') FROM notes AS n(x)",
+        "SELECT row_number() OVER (PARTITION BY a ORDER BY b), sum(c) FILTER (WHERE c > 0) FROM t",
+        "SELECT /* set_config( */ 1 -- nextval('s')",
+        "SELECT t.id, s.t.name, (t).* FROM s.t AS t, pg_catalog.pg_class",
+        "SELECT $$ set_config('a', 'b', false) $$",
+        "SELECT 'set_config(' || E'\\'nextval(' || \"nextval\" FROM t",
+        "SET search_path TO a, b",
+        "SET TIME ZONE 'UTC'",
+        "SET SESSION work_mem = '8MB'",
+        "SET LOCAL work_mem = '8MB'",
+        "RESET work_mem",
+        "RESET ALL",
+        "SET my.own = 'x'",
+        "PREPARE p (int) AS SELECT * FROM notes WHERE id = $1",
+        "EXECUTE p(1)",
+        "DEALLOCATE p",
+        "DEALLOCATE ALL",
+        "LISTEN news",
+        "UNLISTEN news",
+        "UNLISTEN *",
+        "BEGIN",
+        "START TRANSACTION READ ONLY",
+        "COMMIT",
+        "ROLLBACK TO a",
+        "SHOW work_mem",
+        "EXPLAIN (ANALYZE, COSTS OFF) SELECT 1",
+        "(SELECT 1) UNION (SELECT 2)",
+        "NOTIFY news, 'x'"}) {
+    INFO(sql);
+    CHECK(judge(sql).doubt == "");
+  }
+}
+
+TEST_CASE("what may change a session in a way that cannot be done again is a doubt", "[sql_effects]") {
+  for (const std::string sql : {"SELECT set_config('a.b', 'c', false)",
+                                "SELECT SET_CONFIG ('a', 'b', false)",
+                                "SELECT pg_catalog.set_config('a', 'b', false)",
+                                "SELECT \"set_config\"('a', 'b', false)",
+                                "SELECT pg_catalog . set_config /* here */ ('a', 'b', false)",
+                                "SELECT nextval('s')",
+                                "SELECT currval('s')",
+                                "SELECT lastval()",
+                                "SELECT setval('s', 1)",
+                                "SELECT setseed(0.5)",
+                                "SELECT pg_advisory_lock(1)",
+                                "SELECT pg_try_advisory_xact_lock(1)",
+                                "SELECT lo_create(0)",
+                                "SELECT mine()",
+                                "SELECT a.b()",
+                                "SELECT a.lower('x')",
+                                "SELECT * FROM mine(1) AS m",
+                                "INSERT INTO t VALUES (nextval('s'))",
+                                "UPDATE t SET a = mine(a)",
+                                "DELETE FROM t WHERE mine(a)",
+                                "WITH x AS (SELECT set_config('a', 'b', false)) SELECT * FROM x",
+                                "SELECT 1 INTO TEMP t",
+                                "SELECT query_to_xml('SELECT 1', true, true, '')",
+                                "SELECT dblink('x', 'y')",
+                                "CREATE TEMP TABLE t (a int)",
+                                "CREATE TABLE t (a int)",
+                                "DO $$ BEGIN END $$",
+                                "CALL p()",
+                                "DISCARD ALL",
+                                "DECLARE c CURSOR FOR SELECT 1",
+                                "SET ROLE other",
+                                "SET SESSION AUTHORIZATION other",
+                                "SET seed = 0.1",
+                                "SET standard_conforming_strings = off",
+                                "SET client_encoding = latin1",
+                                "SET NAMES 'latin1'",
+                                "PREPARE TRANSACTION 'x'",
+                                "COMMIT PREPARED 'x'",
+                                "PREPARE p AS SELECT set_config('a', 'b', false)",
+                                "EXECUTE p(nextval('s'))",
+                                "EXPLAIN ANALYZE SELECT nextval('s')",
+                                "EXPLAIN CREATE TABLE t AS SELECT 1",
+                                "LISTEN \"a b\"",
+                                "LOCK TABLE t",
+                                "COPY t FROM STDIN",
+                                "VACUUM",
+                                "SELECT 1; SELECT 2",
+                                "",
+                                ";",
+                                "nonsense",
+                                "SELECT a OPERATOR(mine.+) b FROM t",
+                                "SELECT ('sq'::regclass).nextval",
+                                "SELECT (4242::bigint).pg_advisory_lock",
+                                "SELECT (0.25::float8) . /* here */ SetSeed",
+                                "SELECT ($1).\"mine\"",
+                                "SELECT a[1].mine FROM t",
+                                "SELECT n.pg_advisory_lock FROM generate_series(1::bigint, 2) AS n",
+                                "SELECT t.\"nextval\" FROM t",
+                                "EXECUTE p((0.25::float8).setseed)",
+                                "ALTER ROLE CURRENT_USER SET work_mem = '1MB'"}) {
+    INFO(sql);
+    CHECK(judge(sql).doubt != "");
+  }
+}
+
+TEST_CASE("text that tries to look like something else is a doubt", "[sql_effects]") {
+  for (const std::string sql : {
+           "SELECT 'a",                                                // not closed
+           "SELECT \"a",                                               //
+           "SELECT /* /* */ 1",                                        //
+           "SELECT $a$ $b$",                                           //
+           "SELECT U&\"\\0073et_config\"('a', 'b', false)",            // a name in escapes
+           "SELECT E'a'\n'\\' ' || set_config('a', 'b', false) || ''", // goes on with its escapes
+           "SELECT E'\\'' || set_config('a', 'b', false) || E'\\''",   //
+           "SELECT 1 /* /* */ */ , set_config('a', 'b', false)",       // nested
+           "SELECT 1 --\r , set_config('a', 'b', false)",              // a line ends with a return, too
+           "SELECT $x$ $X$ $x$, set_config('a', 'b', false)",          // tags count case
+           "SELECT a$b$c, set_config('a', 'b', false), d$b$ FROM t",   // no tag inside a name
+           "SELECT 1e5, 'x'::text, set_config ('a', 'b', false)",      //
+           "SELECT count(*), s\xc3\xa4t_config('a') FROM t",           // no ASCII, no keyword
+       }) {
+    INFO(sql);
+    CHECK_FALSE(may_park(sql));
+  }
+  const std::string long_name(70, 'a');
+  CHECK_FALSE(may_park("SELECT " + long_name + " FROM t")); // the server cuts it, to another name
+}
+
+TEST_CASE("names that a statement has in it are all told, as the server reads them", "[sql_effects]") {
+  const auto effects = judge("SELECT t.Abc, \"Abc\", x.* FROM Schema1.T AS t JOIN u ON true");
+  for (const std::string name : {"t", "abc", "Abc", "schema1", "u", "x"})
+    CHECK(effects.names.contains(name));
+  CHECK_FALSE(effects.writes);
+  CHECK(judge("WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone").writes);
+  CHECK(judge("INSERT INTO t VALUES (1)").kind == sql_kind::change);
+}
+
+TEST_CASE("the types of what is prepared are names in it, too", "[sql_effects]") {
+  CHECK(judge("PREPARE p (own.positive, int) AS SELECT $1").names.contains("positive"));
+}
+
+TEST_CASE("a statement that can touch nothing of anybody's making is known", "[sql_effects]") {
+  for (const std::string sql : {"SELECT 1", "VALUES (1, 'a', $1), (NULL, true, 2.5)", "(SELECT 1)"})
+    CHECK(judge(sql).touches_nothing);
+  for (const std::string sql : {"SELECT now()", "SELECT 1 + 1", "SELECT 'a'::text", "SELECT a", "TABLE t", "EXECUTE p"})
+    CHECK_FALSE(judge(sql).touches_nothing);
+}
+
+TEST_CASE("what is set, prepared and listened to is known by name", "[sql_effects]") {
+  CHECK(judge("SET Search_Path = a").name == "search_path");
+  CHECK(judge("SET \"my\".\"Own\" TO 1").name == "my.own");
+  CHECK(judge("SET TIME ZONE 'UTC'").name == "timezone");
+  CHECK(judge("RESET ALL").name == "");
+  CHECK(judge("RESET ALL").kind == sql_kind::set);
+  CHECK(judge("SET LOCAL a = b").kind == sql_kind::set_local);
+  CHECK(judge("PREPARE \"P\" AS SELECT 1").name == "P");
+  CHECK(judge("DEALLOCATE PREPARE p").name == "p");
+  CHECK(judge("LISTEN News").name == "news");
+  CHECK(judge("UNLISTEN *").name == "");
+}
+
+TEST_CASE("a role that only reads may not try what its rights do not cover", "[sql_effects]") {
+  for (const std::string sql : {"SELECT 1", "SET a = b", "BEGIN", "PREPARE p AS SELECT 1", "LISTEN a", "SHOW all",
+                                "EXPLAIN INSERT INTO t VALUES (1)", "FETCH 1 FROM c", "DISCARD ALL"})
+    CHECK(may_be_read_only(judge(sql).kind));
+  for (const std::string sql : {"INSERT INTO t VALUES (1)", "ALTER ROLE CURRENT_USER PASSWORD 'x'", "GRANT a TO b",
+                                "DO $$ BEGIN END $$", "CREATE TABLE t (a int)", "COPY t TO PROGRAM 'x'", "NOTIFY a",
+                                "CALL p()", "LOCK TABLE t", "VACUUM", "LOAD 'x'"})
+    CHECK_FALSE(may_be_read_only(judge(sql).kind));
+}
