@@ -269,9 +269,11 @@ result<unique_fd> prepare_cluster(const data_folder& data, const cluster& c, con
   // only keep the server from starting.
   if (::unlinkat(folder, "postmaster.pid", 0) != 0 && errno != ENOENT)
     return io_failure("remove", path / "postmaster.pid", errno);
-  const bool fresh = ::mkdirat(folder, "socket", 0700) == 0;
+  if (::mkdirat(folder, "socket", 0700) != 0 && errno != EEXIST)
+    return io_failure("make", path / "socket", errno);
   unique_fd socket(::openat(folder, "socket", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!socket || (fresh && owner != nullptr && ::fchown(socket.get(), owner->uid, owner->gid) != 0))
+  // Given at each start, and not only when it is made: a start that was killed in between has left a folder of ours.
+  if (!socket || (owner != nullptr && ::fchown(socket.get(), owner->uid, owner->gid) != 0))
     return io_failure("make", path / "socket", errno);
   for (const auto* name : {".s.PGSQL.5432", ".s.PGSQL.5432.lock"})
     ::unlinkat(socket.get(), name, 0);

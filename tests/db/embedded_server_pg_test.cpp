@@ -256,6 +256,21 @@ TEST_CASE("a first start that is killed leaves nothing that looks like a cluster
   CHECK(ask(server.owner_conninfo(), "CREATE TABLE t ()") == "done");
 }
 
+TEST_CASE("a start that was killed before it had given the socket's folder away is made good by the next one",
+          "[embedded]") {
+  if (!we_are_root())
+    return; // who is not root has nobody to give it to
+  const temp_dir folder;
+  const auto socket = folder / "data/postgres/socket";
+  auto server = must_start(folder / "data");
+  REQUIRE(server.stop());
+  fs::remove_all(socket);
+  fs::create_directory(socket);
+  fs::permissions(socket, fs::perms::owner_all);
+  server = must_start(folder / "data");
+  CHECK(ask(server.service_conninfo(), "SELECT 'reached'") == "reached");
+}
+
 TEST_CASE("a stale note whose number belongs to another process now does not keep the server from starting",
           "[embedded]") {
   const temp_dir folder;
