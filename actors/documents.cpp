@@ -88,11 +88,7 @@ documents::behavior_type documents::make_behavior() {
                 wanted, "insert_documents", is_repeatable,
                 [&](const auto& asked) { return db::insert_unit(tables, asked); }, db::decode_inserted);
           },
-          [this, &tables](find_documents& wanted) {
-            return serve(
-                wanted, "find_documents", true, [&](const auto& asked) { return db::find_unit(tables, asked); },
-                db::decode_page);
-          },
+          [this](find_documents& wanted) { return find(wanted); },
           [this, &tables](find_document& wanted) {
             return serve(
                 wanted, "find_document", true, [&](const auto& asked) { return db::find_one_unit(tables, asked); },
@@ -206,6 +202,35 @@ void documents::run(run_unit unit, int tries, std::function<void(const db::unit_
           [then](const caf::error&) {
             then({{}, no_answer});
           });
+}
+
+// --- finding ---------------------------------------------------------------------------------------------------------
+
+promise_of<find_documents> documents::find(find_documents& request) {
+  auto answer = make_response_promise<result<document_page>>();
+  const auto task = begin(request, answer);
+  if (!task)
+    return answer;
+  auto few = db::find_few_unit(*options_.tables, task->wanted);
+  if (!few) {
+    find_and_count(task);
+    return answer;
+  }
+  run(task->wanted.tenant, std::move(*few), "find_documents", true, [this, task](const db::unit_outcome& outcome) {
+    auto page = db::decode_few(task->wanted, outcome);
+    if (page && !*page)
+      return find_and_count(task);
+    end(task, page ? result<document_page>(std::move(**page)) : result<document_page>(page.failure()));
+  });
+  return answer;
+}
+
+void documents::find_and_count(const task_of<find_documents>& task) {
+  auto query = db::find_unit(*options_.tables, task->wanted);
+  if (!query)
+    return end(task, result<document_page>(query.failure()));
+  run(task->wanted.tenant, std::move(query).value(), "find_documents", true,
+      [this, task](const db::unit_outcome& outcome) { end(task, db::decode_page(task->wanted, outcome)); });
 }
 
 // --- updating --------------------------------------------------------------------------------------------------------

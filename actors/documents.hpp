@@ -105,6 +105,8 @@ private:
   template <class Request>
   void end(const task_of<Request>& task, result<db::written<typename Request::reply>> how);
 
+  promise_of<find_documents> find(find_documents& request);
+  void find_and_count(const task_of<find_documents>& task);
   promise_of<update_document> update(update_document& request);
   void on_updated(const task_of<update_document>& task, const db::unit_outcome& outcome);
   promise_of<delete_collection> remove(delete_collection& request);

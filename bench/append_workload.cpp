@@ -1,5 +1,6 @@
 #include "bench/append_workload.hpp"
 
+#include "actors/scheduler.hpp"
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
@@ -39,7 +40,10 @@ private:
 } // namespace
 
 bench_system_config::bench_system_config(const bench_options& options) {
-  set("scheduler.policy", options.policy == "stealing" ? caf::atom("stealing") : caf::atom("sharing"));
+  if (options.policy == "sparing")
+    actors::use_sparing_scheduler(*this, options.threads);
+  else
+    set("scheduler.policy", options.policy == "stealing" ? caf::atom("stealing") : caf::atom("sharing"));
   set("scheduler.max-threads", options.threads);
 }
 

@@ -37,7 +37,7 @@ int run_program(int argc, const char* const* argv) {
   count("--threads", options.threads, 1, 64, "Threads of the actors' scheduler");
   app.add_flag("--request-timeouts", options.request_timeouts,
                "Give each request a timeout of CAF's, to see what that costs");
-  app.add_option("--policy", options.policy, "Policy of that scheduler")->check(CLI::IsMember({"sharing", "stealing"}));
+  app.add_option("--policy", options.policy, "Policy of that scheduler")->check(CLI::IsMember({"sparing", "sharing", "stealing"}));
   app.add_option("--latency-seconds", latency_seconds, "How long each latency is measured")
       ->check(CLI::Range(0.1, seconds_max));
   app.add_option("--data-dir", data_dir, "A new folder for the server, which is kept; else a temporary one")

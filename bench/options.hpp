@@ -22,7 +22,7 @@ struct bench_options {
   bool request_timeouts = false; ///< of CAF's, for each request; else the drivers watch over all of theirs at once
   std::size_t batch_events = config::settings{}.batch_events_max;
   std::size_t threads = 2;        ///< of CAF's scheduler, as the program runs it
-  std::string policy = "sharing"; ///< of that scheduler
+  std::string policy = "sparing"; ///< of that scheduler
   std::chrono::milliseconds latency_time{5000};
   std::optional<std::filesystem::path> data_dir; ///< nothing: a temporary folder, removed at the end
 };

@@ -1,5 +1,7 @@
 #include "cli/actor_system.hpp"
 
+#include "actors/scheduler.hpp"
+
 #include <caf/atom.hpp>
 
 #include <algorithm>
@@ -16,9 +18,12 @@ std::size_t scheduler_threads() {
 } // namespace
 
 void set_scheduler(caf::actor_system_config& config) {
-  // Workers that wait on a condition: stealing ones poll, and an idle one may sleep 10 ms before it sees a message.
-  config.set("scheduler.policy", caf::atom("sharing"));
-  config.set("scheduler.max-threads", scheduler_threads());
+  if (::getenv("XSHARING")) {
+    config.set("scheduler.policy", caf::atom("sharing"));
+    config.set("scheduler.max-threads", scheduler_threads());
+    return;
+  }
+  actors::use_sparing_scheduler(config, scheduler_threads());
 }
 
 gateway::service_handles handles_of(const actors::service& service) {

@@ -77,6 +77,39 @@ result<document_page> decode_page(const find_documents& wanted, const unit_outco
   return page;
 }
 
+std::optional<unit> find_few_unit(const document_tables& tables, const find_documents& wanted) {
+  const auto begin = read_cursor(wanted);
+  const auto where = with_user(wanted.where, wanted.as_user);
+  if (!begin || begin->after || !find_cover(where))
+    return std::nullopt;
+  composed_statement statement(wanted.tenant);
+  const document_matches matches(statement, tables, wanted.collection, where);
+  const auto page = matches.select(place_order{wanted.order, std::nullopt}, wanted.limit + 1);
+  const auto bytes = statement.add_int8(static_cast<std::int64_t>(limits::page_bytes_max));
+  auto work = begin_documents_unit(wanted.tenant, wanted.as_user);
+  work.calls.push_back(std::move(statement).finish(
+      "SELECT CASE WHEN sum(p.bytes) OVER (ROWS UNBOUNDED PRECEDING) - p.bytes < " + bytes +
+      " THEN p.data::text END FROM (" + page + ") AS p"));
+  return work;
+}
+
+result<std::optional<document_page>> decode_few(const find_documents& wanted, const unit_outcome& outcome) {
+  if (outcome.failure)
+    return to_error(*outcome.failure);
+  const auto& found = outcome.results.back();
+  if (static_cast<std::size_t>(found.count()) > wanted.limit)
+    return std::optional<document_page>();
+  document_page page;
+  for (int i = 0; i < found.count(); ++i) {
+    auto document = row_reader(found, i).optional_text();
+    if (!document)
+      return std::optional<document_page>();
+    page.documents.push_back(std::move(*document));
+  }
+  page.total_count = found.count();
+  return std::optional(std::move(page));
+}
+
 // ---- one
 
 unit find_one_unit(const document_tables& tables, const find_document& wanted) {

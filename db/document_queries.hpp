@@ -14,6 +14,7 @@
 #include "messages/error.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace colloquy::db {
 
@@ -40,6 +41,11 @@ result<written<documents_inserted>> decode_inserted(const insert_documents& want
 /// limits::page_bytes_max bytes, but has one document at least.
 result<unit> find_unit(const document_tables& tables, const find_documents& wanted);
 result<document_page> decode_page(const find_documents& wanted, const unit_outcome& outcome);
+/// The same of a first page that an index finds and that is most often all there is: a third of the time, as nothing is
+/// counted. None for any other page: find_unit.
+std::optional<unit> find_few_unit(const document_tables& tables, const find_documents& wanted);
+/// None if there is more than a page holds: find_unit shows and counts it.
+result<std::optional<document_page>> decode_few(const find_documents& wanted, const unit_outcome& outcome);
 
 unit find_one_unit(const document_tables& tables, const find_document& wanted);
 result<found_document> decode_one(const unit_outcome& outcome);

@@ -1,5 +1,6 @@
 #include "bench/load/actor_place.hpp"
 
+#include "actors/scheduler.hpp"
 #include "bench/bench_failure.hpp"
 
 #include <caf/scoped_actor.hpp>
@@ -11,8 +12,12 @@
 namespace colloquy::load {
 
 actor_place::scheduling::scheduling(std::size_t threads) {
-  set("scheduler.policy", caf::atom("sharing")); // as the program runs it
-  set("scheduler.max-threads", threads);
+  if (::getenv("XSHARING")) {
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", threads);
+    return;
+  }
+  actors::use_sparing_scheduler(*this, threads); // as the program does
 }
 
 actor_place::actor_place(const config::settings& settings, const std::string& conninfo, std::size_t tenants,

@@ -64,11 +64,22 @@ public:
     wanted.where = filter_of(where);
     return wanted;
   }
+  /// Where few may be all there are, they are found both ways.
   result<document_page> find(const find_documents& wanted) {
     auto work = db::find_unit(tables, wanted);
     if (!work)
       return work.failure();
-    return db::decode_page(wanted, run(std::move(*work)));
+    auto page = db::decode_page(wanted, run(std::move(*work)));
+    if (auto few = db::find_few_unit(tables, wanted); few && page) {
+      const auto all = db::decode_few(wanted, run(std::move(*few)));
+      REQUIRE(all);
+      REQUIRE(all->has_value() == page->next_cursor.empty());
+      if (*all) {
+        CHECK((*all)->documents == page->documents);
+        CHECK((*all)->total_count == page->total_count);
+      }
+    }
+    return page;
   }
   /// The ids of a page, with spaces between.
   std::string ids(const document_page& page) {
