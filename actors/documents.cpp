@@ -28,6 +28,8 @@ const db::db_failure no_answer{db::failure_kind::wait, "57014", "no answer withi
 constexpr int tries_max = 10;
 constexpr int tries_max_of_taken_id = 2;
 
+constexpr std::chrono::milliseconds tick_interval_max{1'000};
+
 /// What a request keeps in memory and sends to the database.
 std::size_t bytes_of(const insert_documents& request) {
   std::size_t bytes = 0;
@@ -80,7 +82,9 @@ documents::documents(caf::actor_config& config, supervisor_actor supervisor, doc
 
 documents::behavior_type documents::make_behavior() {
   const auto& tables = *options_.tables;
-  delayed_send(this, options_.erasing_interval, documents_tick{});
+  const auto tick_interval = std::min(tick_interval_max, options_.erasing_interval);
+  erases_at_ = clock().now() + options_.erasing_interval;
+  delayed_send(this, tick_interval, documents_tick{});
   return {[this, &tables](insert_documents& wanted) {
             // Without a key, one that was done and whose answer was lost would find its own documents there.
             const bool is_repeatable = wanted.repeat.has_value();
@@ -108,8 +112,12 @@ documents::behavior_type documents::make_behavior() {
           [this](list_failed_migrations& wanted) {
             return serve(wanted, "list_failed_migrations", true, db::list_failed_unit, db::decode_failed_page);
           },
-          [this](documents_tick) {
-            delayed_send(this, options_.erasing_interval, documents_tick{});
+          [this, tick_interval](documents_tick) {
+            delayed_send(this, tick_interval, documents_tick{});
+            end_overdue_units();
+            if (clock().now() < erases_at_)
+              return;
+            erases_at_ = clock().now() + options_.erasing_interval;
             find_erasures();
           }};
 }
@@ -120,6 +128,7 @@ void documents::on_exit() {
   for (auto& [store, opener] : std::exchange(openers_, {}))
     send_exit(opener, caf::exit_reason::user_shutdown);
   openings_.clear();
+  units_.clear();
   supervisor_ = nullptr;
 }
 
@@ -190,18 +199,38 @@ void documents::run(const tenant_id& tenant, db::unit query, std::string_view pu
 }
 
 void documents::run(run_unit unit, int tries, std::function<void(const db::unit_outcome&)> then) {
-  request(supervisor_, *unit.deadline - clock().now() + pool_answer_margin, unit)
+  const auto number = ++last_unit_;
+  units_.emplace(number, running_unit{*unit.deadline + pool_answer_margin, std::move(then)});
+  request(supervisor_, caf::infinite, unit)
       .then(
-          [this, unit, tries, then](const db::unit_outcome& outcome) {
+          [this, unit, tries, number](const db::unit_outcome& outcome) {
             const auto allowed = outcome.failure ? tries_max_of_taken_id : tries_max;
-            if (tries < allowed && db::lost_race(outcome))
-              run(unit, tries + 1, then);
-            else
-              then(outcome);
+            auto on_end = end_unit(number);
+            if (on_end && tries < allowed && db::lost_race(outcome))
+              run(unit, tries + 1, std::move(on_end));
+            else if (on_end)
+              on_end(outcome);
           },
-          [then](const caf::error&) {
-            then({{}, no_answer});
+          [this, number](const caf::error&) {
+            if (const auto on_end = end_unit(number))
+              on_end({{}, no_answer});
           });
+}
+
+/// None: it was late, and that was said.
+std::function<void(const db::unit_outcome&)> documents::end_unit(std::uint64_t number) {
+  const auto running = units_.extract(number);
+  return running ? std::move(running.mapped().then) : nullptr;
+}
+
+/// The pool answers each within its deadline; this is for the day on which it does not.
+void documents::end_overdue_units() {
+  std::vector<std::uint64_t> overdue;
+  for (const auto& [number, unit] : units_)
+    if (unit.late <= clock().now())
+      overdue.push_back(number);
+  for (const auto number : overdue)
+    end_unit(number)({{}, no_answer});
 }
 
 // --- finding ---------------------------------------------------------------------------------------------------------
@@ -294,50 +323,6 @@ void documents::remove(const task_of<delete_collection>& task, std::int64_t expe
     if (deleted->hidden)
       erase(std::move(*deleted->hidden));
     end(task, result<collection_deleted>(collection_deleted{deleted->documents}));
-  });
-}
-
-void documents::erase(db::collection_erasure what) {
-  const auto is_it = [&](const db::collection_erasure& each) {
-    return each.collection == what.collection && each.tenant == what.tenant;
-  };
-  if (to_erase_.size() >= options_.erasures_max || std::any_of(to_erase_.begin(), to_erase_.end(), is_it))
-    return; // found again
-  to_erase_.push_back(std::move(what));
-  if (to_erase_.size() == 1)
-    erase_next();
-}
-
-/// A step of each in turn. What fails is found again.
-void documents::erase_next() {
-  const auto& what = to_erase_.front();
-  run(what.tenant, db::erase_documents_unit(what, options_.documents_per_erasure_max), "erase_documents", false,
-      [this](const db::unit_outcome& outcome) {
-        auto finished = std::move(to_erase_.front());
-        to_erase_.pop_front();
-        const auto erased = db::decode_erased_documents(outcome, options_.documents_per_erasure_max);
-        if (!erased)
-          spdlog::warn("erasing a deleted collection: {}; it is tried again", erased.failure().message);
-        else if (erased->bytes != 0)
-          options_.meter->add(finished.tenant, {0, erased->bytes});
-        if (erased && erased->is_more)
-          to_erase_.push_back(std::move(finished));
-        if (!to_erase_.empty())
-          erase_next();
-      });
-}
-
-void documents::find_erasures() {
-  run_unit unit{db::find_erasures_unit(options_.erasures_max)};
-  unit.purpose = "find_document_erasures";
-  unit.deadline = clock().now() + options_.request_timeout;
-  unit.idempotent = true;
-  run(std::move(unit), 1, [this](const db::unit_outcome& outcome) {
-    auto found = db::decode_erasures_found(outcome);
-    if (!found)
-      return;
-    for (auto& each : *found)
-      erase(std::move(each));
   });
 }
 

@@ -120,12 +120,23 @@ private:
   void run(const tenant_id& tenant, db::unit query, std::string_view purpose, bool idempotent,
            std::function<void(const db::unit_outcome&)> then);
   void run(run_unit unit, int tries, std::function<void(const db::unit_outcome&)> then);
+  std::function<void(const db::unit_outcome&)> end_unit(std::uint64_t number);
+  void end_overdue_units();
 
   supervisor_actor supervisor_;
   const documents_options options_;
   std::map<std::uint64_t, std::function<void()>> under_way_; // what is to be said if this actor ends before its answer
   std::uint64_t last_number_ = 0;
   std::size_t bytes_under_way_ = 0;
+
+  /// Of the pool. CAF's timeout for each would wake its clock for each.
+  struct running_unit {
+    caf::actor_clock::time_point late;
+    std::function<void(const db::unit_outcome&)> then;
+  };
+  std::map<std::uint64_t, running_unit> units_;
+  std::uint64_t last_unit_ = 0;
+  caf::actor_clock::time_point erases_at_{};
 
   std::map<store_name, std::deque<task_of<open_store>>> openings_; // the first of each is under way
   std::size_t openings_count_ = 0;

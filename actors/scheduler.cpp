@@ -38,6 +38,16 @@ caf::resumable* ready_queue::take() {
   return job;
 }
 
+std::size_t ready_queue::asleep() {
+  const std::lock_guard guard(lock_);
+  return asleep_;
+}
+
+std::size_t ready_queue::woken() {
+  const std::lock_guard guard(lock_);
+  return woken_;
+}
+
 void use_sparing_scheduler(caf::actor_system_config& config, std::size_t workers) {
   config.set("scheduler.max-threads", workers);
   config.load<caf::scheduler::coordinator<sparing_policy>>();

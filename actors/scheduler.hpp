@@ -33,6 +33,9 @@ public:
   /// Without waiting: none if there is none.
   caf::resumable* take();
 
+  std::size_t asleep(); ///< the woken ones that do not run yet too
+  std::size_t woken();
+
 private:
   std::size_t awake() const { return of_->num_workers() - asleep_ + woken_; }
 
@@ -40,7 +43,7 @@ private:
   std::mutex lock_;
   std::condition_variable is_there_;
   std::deque<caf::resumable*> jobs_;
-  std::size_t asleep_ = 0; ///< the woken ones that do not run yet too
+  std::size_t asleep_ = 0;
   std::size_t woken_ = 0;
 };
 

@@ -2,8 +2,6 @@
 
 #include "actors/scheduler.hpp"
 
-#include <caf/atom.hpp>
-
 #include <algorithm>
 #include <thread>
 
@@ -18,11 +16,6 @@ std::size_t scheduler_threads() {
 } // namespace
 
 void set_scheduler(caf::actor_system_config& config) {
-  if (::getenv("XSHARING")) {
-    config.set("scheduler.policy", caf::atom("sharing"));
-    config.set("scheduler.max-threads", scheduler_threads());
-    return;
-  }
   actors::use_sparing_scheduler(config, scheduler_threads());
 }
 

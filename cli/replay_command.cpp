@@ -1,6 +1,7 @@
 #include "cli/replay_command.hpp"
 
 #include "actors/service.hpp"
+#include "cli/actor_system.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/replay_checker.hpp"
@@ -30,10 +31,6 @@ constexpr std::string_view tenant_name = "default";
 
 /// Of requests that are waited for; then nothing can be expected any more.
 constexpr int request_timeouts_without_progress = 2;
-
-/// One for the driver and the sessions, one for the writer and the connections: what is left of a small machine beside
-/// PostgreSQL. Not yet measured.
-constexpr std::size_t scheduler_threads = 2;
 
 void say(const std::string& sentence) {
   std::cerr << "colloquy: " << sentence << '\n';
@@ -151,9 +148,7 @@ int replay_on(const db::database& opened, const replay_arguments& arguments, con
   if (auto ready = db::make_ready(opened, settings); !ready)
     return fail(ready.failure());
   caf::actor_system_config config; // parses nothing, so that CAF reads neither our command line nor a file
-  // Workers that wait on a condition: stealing ones poll, and an idle one may sleep 10 ms before it sees a message.
-  config.set("scheduler.policy", caf::atom("sharing"));
-  config.set("scheduler.max-threads", scheduler_threads);
+  set_scheduler(config);
   caf::actor_system system(config);
   auto started = actors::service::start(system, {settings, opened.service_conninfo});
   if (!started)

@@ -12,11 +12,6 @@
 namespace colloquy::load {
 
 actor_place::scheduling::scheduling(std::size_t threads) {
-  if (::getenv("XSHARING")) {
-    set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", threads);
-    return;
-  }
   actors::use_sparing_scheduler(*this, threads); // as the program does
 }
 

@@ -1,8 +1,7 @@
 #include "bench/pool/pool_under_load.hpp"
 
+#include "actors/scheduler.hpp"
 #include "db/embedded_roles.hpp"
-
-#include <caf/atom.hpp>
 
 #include <thread>
 
@@ -12,8 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 caf::actor_system_config& configured(caf::actor_system_config& config) {
-  config.set("scheduler.policy", caf::atom("sharing"));
-  config.set("scheduler.max-threads", std::size_t{2});
+  actors::use_sparing_scheduler(config, 2);
   return config;
 }
 
