@@ -1,52 +1,52 @@
 #include "actors/scheduler.hpp"
 
+#include "actors/ready_queue.hpp"
+
+#include <caf/policy/unprofiled.hpp>
+#include <caf/scheduler/coordinator.hpp>
+
 namespace colloquy::actors {
+namespace {
 
-void ready_queue::push(caf::resumable* job, bool is_from_worker) {
-  bool wakes = false;
-  {
-    const std::lock_guard guard(lock_);
-    jobs_.push_back(job);
-    wakes = asleep_ > woken_ && (!is_from_worker || jobs_.size() > awake());
-    if (wakes)
-      ++woken_;
+/// A policy of CAF's schedulers, of which each worker and the coordinator have one.
+class sparing_policy : public caf::policy::unprofiled {
+public:
+  using coordinator_data = ready_queue;
+  struct worker_data {
+    explicit worker_data(caf::scheduler::abstract_coordinator*) {}
+  };
+
+  template <class Coordinator>
+  void central_enqueue(Coordinator* self, caf::resumable* job) {
+    self->data().push(job, false);
   }
-  if (wakes)
-    is_there_.notify_one();
-}
-
-caf::resumable* ready_queue::pop() {
-  std::unique_lock guard(lock_);
-  while (jobs_.empty()) {
-    ++asleep_;
-    is_there_.wait(guard);
-    --asleep_;
-    if (woken_ > 0) // or it woke by itself, and another one is woken for nothing
-      --woken_;
+  template <class Worker>
+  void external_enqueue(Worker* self, caf::resumable* job) {
+    self->parent()->data().push(job, false);
   }
-  auto* job = jobs_.front();
-  jobs_.pop_front();
-  return job;
-}
+  template <class Worker>
+  void internal_enqueue(Worker* self, caf::resumable* job) {
+    self->parent()->data().push(job, true);
+  }
+  template <class Worker>
+  void resume_job_later(Worker* self, caf::resumable* job) {
+    self->parent()->data().push(job, true);
+  }
+  template <class Worker>
+  caf::resumable* dequeue(Worker* self) {
+    return self->parent()->data().pop();
+  }
 
-caf::resumable* ready_queue::take() {
-  const std::lock_guard guard(lock_);
-  if (jobs_.empty())
-    return nullptr;
-  auto* job = jobs_.front();
-  jobs_.pop_front();
-  return job;
-}
+  template <class Worker, class Function>
+  void foreach_resumable(Worker*, Function) {}
+  template <class Coordinator, class Function>
+  void foreach_central_resumable(Coordinator* self, Function of) {
+    while (auto* job = self->data().take())
+      of(job);
+  }
+};
 
-std::size_t ready_queue::asleep() {
-  const std::lock_guard guard(lock_);
-  return asleep_;
-}
-
-std::size_t ready_queue::woken() {
-  const std::lock_guard guard(lock_);
-  return woken_;
-}
+} // namespace
 
 void use_sparing_scheduler(caf::actor_system_config& config, std::size_t workers) {
   config.set("scheduler.max-threads", workers);

@@ -13,8 +13,8 @@ file(GLOB COLLOQUY_PUBLIC_HEADERS RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS
 list(FILTER COLLOQUY_PUBLIC_HEADERS EXCLUDE REGEX
      "/(cron_rule|document_conversion|document_fields|document_number|filter_reader|hex|json_pointer|json_scan|nearest_name|store_version|strip_sections|text_checks)\\.hpp$")
 list(APPEND COLLOQUY_PUBLIC_HEADERS
-     actors/listener_interface.hpp actors/pool_interface.hpp actors/pool_numbers.hpp actors/service.hpp
-     actors/session_handle.hpp
+     actors/listener_interface.hpp actors/pool_interface.hpp actors/pool_numbers.hpp actors/scheduler.hpp
+     actors/service.hpp actors/session_handle.hpp
      config/load.hpp config/settings.hpp config/sizing.hpp
      # What the pool's interface is made of, and the way from the settings to a database.
      db/binary_codec.hpp db/embedded_server.hpp db/endpoint.hpp db/failure.hpp db/migrations.hpp db/migrator.hpp

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/pool_interface.hpp"
+#include "actors/scheduler.hpp"
 #include "actors/service.hpp"
 #include "actors/session_handle.hpp"
 #include "config/load.hpp"
@@ -21,6 +22,7 @@ namespace colloquy {
 
 using actors::service;
 using actors::service_options;
+using actors::use_sparing_scheduler;
 using db::database;
 using db::make_ready;
 using db::open_database;

@@ -173,7 +173,7 @@ result<void> chat(caf::actor_system& system, const service& host) {
 
 int run(const config::settings& settings, const database& data) {
   caf::actor_system_config config;
-  config.set("scheduler.policy", caf::atom("sharing"));
+  use_sparing_scheduler(config, 2); // or any of CAF's own: config.set("scheduler.policy", ...)
   caf::actor_system system{config};
   auto host = service::start(system, {settings, data.service_conninfo});
   if (!host)

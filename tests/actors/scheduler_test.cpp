@@ -1,5 +1,6 @@
 #include "actors/scheduler.hpp"
 
+#include "actors/ready_queue.hpp"
 #include "tests/support/catch.hpp"
 
 #include <caf/actor_system.hpp>
