@@ -38,11 +38,14 @@ constexpr const char* by_hand_customer = R"sql(SELECT count(*) OVER (), d.data::
 \endpipeline
 )sql";
 
-constexpr const char* by_hand_order = R"sql(SELECT count(*) OVER (), d.data::text
-  FROM document_terms AS t JOIN documents AS d USING (tenant_id, collection_id, id)
-  WHERE t.tenant_id = 'tenant-' || :t AND t.collection_id = COLLECTION
-    AND t.term = document_term('order', to_jsonb('order-' || :k)) AND d.data -> 'order' = to_jsonb('order-' || :k)
-  ORDER BY t.sort_key, t.id LIMIT 20;
+/// Written as a plain join it takes 20 times as long among a million: the planner begins with the documents.
+constexpr const char* by_hand_order = R"sql(WITH hit AS MATERIALIZED (SELECT t.collection_id, t.sort_key, t.id
+    FROM document_terms AS t WHERE t.tenant_id = 'tenant-' || :t AND t.collection_id = COLLECTION
+    AND t.term = document_term('order', to_jsonb('order-' || :k)))
+  SELECT count(*) OVER (), d.data::text FROM hit AS h, LATERAL (SELECT o.data FROM documents AS o
+    WHERE o.tenant_id = 'tenant-' || :t AND o.collection_id = h.collection_id AND o.id = h.id OFFSET 0) AS d
+  WHERE d.data -> 'order' = to_jsonb('order-' || :k)
+  ORDER BY h.sort_key, h.id LIMIT 20;
 \endpipeline
 )sql";
 
