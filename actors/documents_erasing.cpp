@@ -1,5 +1,5 @@
-// What the documents actor does behind a deletion: the documents of a collection that nobody finds any more are erased in
-// steps.
+// What the documents actor does behind a deletion: the documents of a collection that nobody finds any more are erased
+// in steps.
 #include "actors/documents.hpp"
 
 #include <spdlog/spdlog.h>

@@ -13,7 +13,8 @@ namespace colloquy::actors {
 
 class ready_queue {
 public:
-  explicit ready_queue(caf::scheduler::abstract_coordinator* of) : of_(of) {}
+  explicit ready_queue(caf::scheduler::abstract_coordinator* of)
+    : of_(of) {}
 
   void push(caf::resumable* job, bool is_from_worker);
   /// Waits until there is one.

@@ -20,8 +20,8 @@ void set_scheduler(caf::actor_system_config& config) {
 }
 
 gateway::service_handles handles_of(const actors::service& service) {
-  return {service.directory(), service.tenants(),   service.pool(),
-          service.documents(), service.customers(), service.context_variables(),
+  return {service.directory(),        service.tenants(),   service.pool(),
+          service.documents(),        service.customers(), service.context_variables(),
           service.database_sessions()};
 }
 

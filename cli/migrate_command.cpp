@@ -20,7 +20,10 @@ int print_sql(const config::settings& settings) {
   auto sql = db::print_sql(settings.schema);
   if (!sql)
     return fail(sql.failure());
-  std::cout << *sql << db::print_adoption_sql(settings.schema, db::document_tables(settings)) << std::flush;
+  const db::document_tables tables(settings);
+  if (const auto problem = db::find_name_problem(tables))
+    return fail(*problem);
+  std::cout << *sql << db::print_adoption_sql(settings.schema, tables) << std::flush;
   return std::cout ? exit_done : exit_failed;
 }
 

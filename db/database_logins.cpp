@@ -169,6 +169,8 @@ result<database_logins> ensure_database_logins(const database_logins_place& at, 
   logins.read_write.role = row[1].value_or("");
   logins.own_schema = row[2].value_or("");
   logins.views_schema = row[3].value_or("");
+  if (auto done = session.query("SELECT keep_types_private($1)", {tenant.text()}); done.failed)
+    return refusal(*done.failed);
   if (could_everybody && !may_everybody())
     logins.taken_away = "the right to make large objects is taken from everybody (PUBLIC) in this database, because on "
                         "this version of the server even a transaction that only reads could make them. Who needs it "

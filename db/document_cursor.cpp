@@ -97,7 +97,7 @@ std::optional<page_begin> parse(const find_documents& wanted, std::string_view c
   const bool is_place_only = std::count(cursor.begin(), cursor.end(), separator) == 1; // of an earlier version
   auto key = from_hex(take_part(cursor));
   auto id = from_hex(take_part(cursor));
-  if (!key || !id || id->empty() || !(key->empty() || key->starts_with('1')))
+  if (!key || !id || id->empty() || !(key->empty() || *key == "0" || key->starts_with('1')))
     return std::nullopt;
   page_begin begin{document_place(std::move(*key), std::move(*id)), std::nullopt};
   if (is_place_only)

@@ -87,9 +87,9 @@ std::optional<unit> find_few_unit(const document_tables& tables, const find_docu
   const auto page = matches.select(place_order{wanted.order, std::nullopt}, wanted.limit + 1);
   const auto bytes = statement.add_int8(static_cast<std::int64_t>(limits::page_bytes_max));
   auto work = begin_documents_unit(wanted.tenant, wanted.as_user);
-  work.calls.push_back(std::move(statement).finish(
-      "SELECT CASE WHEN sum(p.bytes) OVER (ROWS UNBOUNDED PRECEDING) - p.bytes < " + bytes +
-      " THEN p.data::text END FROM (" + page + ") AS p"));
+  work.calls.push_back(
+      std::move(statement).finish("SELECT CASE WHEN sum(p.bytes) OVER (ROWS UNBOUNDED PRECEDING) - p.bytes < " + bytes +
+                                  " THEN p.data::text END FROM (" + page + ") AS p"));
   return work;
 }
 

@@ -47,7 +47,8 @@ SELECT n.what FROM needs AS n
                                            AND k.is_primary = n.is_primary)
 UNION ALL
 SELECT 'trigger ' || t || ' on ' || w."table"
-  FROM wanted AS w, unnest('{complete_document,documents_inserted,documents_updated,documents_deleted}'::text[]) AS t
+  FROM wanted AS w, unnest('{complete_document,documents_inserted,documents_updated,documents_deleted,
+                             documents_truncated}'::text[]) AS t
  WHERE w.documents AND w.id IS NOT NULL
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
                     WHERE g.tgrelid = w.id AND g.tgname = t AND g.tgenabled = 'O')
@@ -104,7 +105,8 @@ std::string adoption_of(const store_table& table) {
   for (const auto& each : table.id_columns)
     ids += (ids.empty() ? "" : ",") + each;
   return "SELECT adopt_document_table(" + name + ", " + std::to_string(own_table_number(table.collection)) + ", '{" +
-         ids + "}', " + (table.has_index_on_data ? "true" : "false") + ");\n";
+         ids + "}', " + (table.has_index_on_data ? "true" : "false") + ");\nSELECT guard_document_table(" + name +
+         ");\n";
 }
 
 /// Names of the tables of which something is missing.
@@ -138,6 +140,8 @@ result<std::vector<std::string>> adopt_store_tables(const std::string& conninfo,
   std::vector<std::string> adopted;
   if (tables.all().empty())
     return adopted;
+  if (auto problem = find_name_problem(tables))
+    return *std::move(problem);
   auto session = migrator_session::open(conninfo);
   if (!session)
     return session.failure();

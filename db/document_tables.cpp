@@ -1,12 +1,43 @@
 #include "db/document_tables.hpp"
 
 #include <algorithm>
+#include <array>
+#include <set>
 #include <utility>
 
 namespace colloquy::db {
 namespace {
 
 constexpr std::string_view failed_suffix = "failed_migrations";
+
+/// All that migrations make (db/migrations/).
+constexpr std::array<std::string_view, 27> own_names{"api_keys",
+                                                     "audit_log",
+                                                     "collection_counts",
+                                                     "collections",
+                                                     "database_roles",
+                                                     "database_tenants",
+                                                     "deleted_events",
+                                                     "document_erasures",
+                                                     "document_stores",
+                                                     "document_terms",
+                                                     "documents",
+                                                     "erasures",
+                                                     "events",
+                                                     "failed_migrations",
+                                                     "idempotency_keys",
+                                                     "logs",
+                                                     "participants",
+                                                     "processes",
+                                                     "schema_migrations",
+                                                     "service_keys",
+                                                     "session_labels",
+                                                     "sessions",
+                                                     "shards",
+                                                     "tenants",
+                                                     "turns",
+                                                     "usage_meters",
+                                                     "writers"};
 
 /// A store's own collection has no name behind the prefix, so that what fails in it has two underscores.
 std::string failed_name(const std::string& collection) {
@@ -77,6 +108,21 @@ const store_table* document_tables::find_table(std::string_view collection) cons
 
 std::string document_tables::failed_table_of(const std::string& collection) {
   return cut_to_name(failed_name(collection));
+}
+
+std::optional<error> find_name_problem(const document_tables& tables) {
+  std::set<std::string_view> seen;
+  for (const auto& each : tables.all()) {
+    const bool is_own = std::find(own_names.begin(), own_names.end(), each.table) != own_names.end();
+    if (!is_own && seen.insert(each.table).second)
+      continue;
+    return error{error_code::invalid_request,
+                 "the table \"" + each.table + "\" of the collection \"" + each.collection + "\" " +
+                     (is_own ? "is one of Colloquy's own" : "would belong to two collections at once") +
+                     "; choose another prefix (sessions_table_prefix, customers_table_prefix, "
+                     "context_variables_table_prefix)"};
+  }
+  return std::nullopt;
 }
 
 } // namespace colloquy::db

@@ -4,7 +4,9 @@
 #pragma once
 
 #include "config/settings.hpp"
+#include "messages/error.hpp"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +45,9 @@ private:
 
   std::vector<store_table> tables_;
 };
+
+/// invalid_request if two of the tables would be one, or one would be a table of Colloquy's own: names the prefix' table.
+std::optional<error> find_name_problem(const document_tables& tables);
 
 /// What PostgreSQL keeps of a name: its first 63 bytes.
 std::string cut_to_name(std::string_view text);

@@ -6,7 +6,7 @@
 namespace colloquy::db::embedded {
 
 // Left open are views that tell of the own session or of nobody. information_schema shows each role what it has a right
-// to, by itself. What cannot be closed: the text form of regclass and its like names what has the number it is given.
+// to, by itself; so it would show the types of all, which are everybody's. What cannot be closed: the text form of regclass and its like names what has the number it is given.
 const char* const close_catalogs_sql = R"sql(
 DO $$
 DECLARE
@@ -37,6 +37,18 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each.name);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', each.name, ours);
+  END LOOP;
+  FOR each IN -- what shows the types, domains and functions of everybody, as everybody may use them unless it is forbidden
+    SELECT c.oid::regclass AS name FROM pg_class AS c
+     WHERE c.relnamespace = 'information_schema'::regnamespace AND has_table_privilege('public', c.oid, 'SELECT')
+       AND c.relname IN ('attributes', 'collations', 'collation_character_set_applicability', 'column_domain_usage',
+                         'data_type_privileges', 'domain_constraints', 'domain_udt_usage', 'domains', 'element_types',
+                         'parameters', 'role_udt_grants', 'role_usage_grants', 'routine_column_usage', 'routine_privileges',
+                         'routine_routine_usage', 'routine_sequence_usage', 'routine_table_usage', 'routines',
+                         'udt_privileges', 'usage_privileges', 'user_defined_types')
+  LOOP
+    EXECUTE format('REVOKE SELECT ON %s FROM PUBLIC', each.name);
+    EXECUTE format('GRANT SELECT ON %s TO %s', each.name, ours);
   END LOOP;
   GRANT SELECT (indexrelid, indkey) ON pg_index TO PUBLIC; -- information_schema.key_column_usage, without expressions
   EXECUTE format('GRANT USAGE ON SCHEMA public TO %s', ours);

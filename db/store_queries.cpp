@@ -115,8 +115,9 @@ std::string taken_over_sql(composed_statement& statement, const std::string& col
   return ", failed_" + std::to_string(number) +
          " AS (INSERT INTO failed_migrations (tenant_id, store, collection, document, reason) SELECT $1, m.name, " +
          statement.add_text(collection) +
-         ", coalesce(f.data, '{}') || CASE WHEN f.data ? 'id' OR f.id IS NULL THEN '{}' ELSE"
-         " jsonb_build_object('id', f.id) END, " +
+         ", jsonb_build_object('id', f.id, 'version', NULL, 'creation_utc', NULL) ||"
+         " CASE WHEN jsonb_typeof(f.data) = 'object' THEN f.data"
+         " WHEN f.data IS NULL THEN '{}' ELSE jsonb_build_object('data', f.data) END, " +
          statement.add_text(failed_elsewhere) + " FROM made AS m, " + table +
          " AS f WHERE f.tenant_id = $1 ORDER BY f.id RETURNING octet_length(document::text) AS bytes)";
 }
@@ -223,7 +224,8 @@ result<std::vector<unsettled_document>> decode_unsettled(const unit_outcome& out
 
 /// Rows are changed by their keys alone, never joined: a plan made while the table was empty would go through all of
 /// it. The store's row is locked against its end, each document against everybody: what was changed while it was waited
-/// for is not the text any more that was read.
+/// for is not the text any more that was read. The collection's row is locked against its deletion, else what fails
+/// would be kept for a new one of the name; in a table of its own there may be documents without such a row.
 unit write_converted_unit(const document_tables& tables, const store_place& store, const std::string& collection,
                           const std::string& target, const std::vector<document_conversion>& conversions) {
   std::vector<std::string> ids, befores, afters, reasons;
@@ -239,13 +241,17 @@ unit write_converted_unit(const document_tables& tables, const store_place& stor
   const auto given = statement.add_texts(ids) + ", " + statement.add_texts(befores) + ", " +
                      add_texts_or_nulls(statement, afters) + ", " + statement.add_texts(reasons);
   const auto is_it = in_collection(place) + " AND o.id = ";
+  const std::string rows_at_least = tables.find(collection) ? "0" : "1";
   auto sql =
-      "WITH store AS MATERIALIZED (SELECT s.name FROM document_stores AS s WHERE s.tenant_id = $1 AND s.name = " +
+      "WITH home AS MATERIALIZED (SELECT c.id FROM collections AS c WHERE c.tenant_id = $1 AND c.name = " + place.name +
+      " FOR KEY SHARE), store AS MATERIALIZED (SELECT s.name FROM document_stores AS s WHERE s.tenant_id = $1 AND "
+      "s.name = " +
       name + " AND s.target = " + statement.add_text(target) +
       " FOR SHARE), locked AS MATERIALIZED (SELECT d.id, d.bytes, g.after, g.reason FROM unnest(" + given +
       ") AS g(id, before, after, reason), LATERAL (SELECT o.id, o.bytes FROM " + place.table + " AS o WHERE " + is_it +
-      "g.id AND o.data::text = g.before FOR UPDATE OF o) AS d WHERE EXISTS (SELECT FROM store)), changed AS (UPDATE " +
-      place.table +
+      "g.id AND o.data::text = g.before FOR UPDATE OF o) AS d WHERE EXISTS (SELECT FROM store) AND (SELECT count(*) "
+      "FROM home) >= " +
+      rows_at_least + "), changed AS (UPDATE " + place.table +
       " AS o SET data = (SELECT jsonb_object_agg(l.id, l.after::jsonb) FROM locked AS l WHERE l.after IS NOT NULL) -> "
       "o.id"
       " WHERE " +

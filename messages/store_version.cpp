@@ -19,23 +19,53 @@ struct version_part {
   std::string_view rest;
 };
 
-version_part split(std::string_view part) noexcept {
-  const auto end = std::min(part.find_first_not_of("0123456789"), part.size());
-  auto number = part.substr(0, end);
+/// Cuts off the digits that the text begins with; of them what is behind leading zeros.
+std::string_view take_number(std::string_view& left) noexcept {
+  const auto end = std::min(left.find_first_not_of("0123456789"), left.size());
+  auto number = left.substr(0, end);
   if (!number.empty())
     number.remove_prefix(std::min(number.find_first_not_of('0'), number.size() - 1));
-  return {number, part.substr(end)};
+  left.remove_prefix(end);
+  return number;
+}
+
+version_part split(std::string_view part) noexcept {
+  const auto number = take_number(part);
+  return {number, part};
+}
+
+std::strong_ordering compare_numbers(std::string_view a, std::string_view b) noexcept {
+  const auto order = a.size() <=> b.size();
+  return order != 0 ? order : a.compare(b) <=> 0;
+}
+
+bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
+
+/// By code point, but digits that stand at the same place by the number that they are.
+std::strong_ordering compare_texts(std::string_view a, std::string_view b) noexcept {
+  while (!a.empty() && !b.empty()) {
+    if (is_digit(a.front()) && is_digit(b.front())) {
+      if (const auto order = compare_numbers(take_number(a), take_number(b)); order != 0)
+        return order;
+      continue;
+    }
+    if (a.front() != b.front())
+      return static_cast<unsigned char>(a.front()) <=> static_cast<unsigned char>(b.front());
+    a.remove_prefix(1);
+    b.remove_prefix(1);
+  }
+  return a.size() <=> b.size();
 }
 
 std::strong_ordering compare_parts(std::string_view of_a, std::string_view of_b) noexcept {
   const auto a = split(of_a), b = split(of_b);
-  if (const auto order = a.number.size() <=> b.number.size(); order != 0)
+  if (const auto order = compare_numbers(a.number, b.number); order != 0)
     return order;
-  if (const auto order = a.number.compare(b.number); order != 0)
-    return order <=> 0;
   if (!a.number.empty() && a.rest.empty() != b.rest.empty())
     return a.rest.empty() ? std::strong_ordering::greater : std::strong_ordering::less;
-  return a.rest.compare(b.rest) <=> 0;
+  return compare_texts(a.rest, b.rest);
 }
 
 } // namespace
@@ -51,9 +81,13 @@ std::strong_ordering compare_versions(std::string_view a, std::string_view b) no
 std::string normal_version(std::string_view version) {
   std::string out;
   for (bool has_more = true; has_more;) {
-    const auto part = split(take_part(version, has_more));
-    out += part.number;
-    out += part.rest;
+    auto part = take_part(version, has_more);
+    while (!part.empty()) {
+      out += take_number(part);
+      const auto text = part.substr(0, part.find_first_of("0123456789"));
+      out += text;
+      part.remove_prefix(text.size());
+    }
     out += has_more ? "." : "";
   }
   return out;

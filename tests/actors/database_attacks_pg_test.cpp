@@ -156,7 +156,9 @@ TEST_CASE("a tenant's SQL sees nothing of another tenant, whatever it sets, beco
        {"CREATE TABLE hidden_table (hidden_column text)", "INSERT INTO hidden_table VALUES ('hidden value')",
         "COMMENT ON TABLE hidden_table IS 'hidden comment'",
         "CREATE FUNCTION hidden_function() RETURNS text LANGUAGE sql AS $$ SELECT 'hidden body' $$",
-        "CREATE VIEW hidden_view AS SELECT hidden_column FROM hidden_table"})
+        "CREATE VIEW hidden_view AS SELECT hidden_column FROM hidden_table",
+        "CREATE TYPE hidden_type AS (hidden_field text)",
+        "CREATE DOMAIN hidden_domain AS text DEFAULT 'hidden default' CHECK (VALUE <> 'hidden check')"})
     REQUIRE(sessions.value("beta", victim, sql) == "");
   REQUIRE(sessions.value("beta", victim, "SELECT title FROM sessions") == "of beta");
   const auto role = sessions.database().value("SELECT role_name FROM database_roles WHERE tenant_id = 'beta' LIMIT 1");
@@ -216,6 +218,13 @@ TEST_CASE("a tenant's SQL sees nothing of another tenant, whatever it sets, beco
                                   "SELECT routine_definition FROM information_schema.routines",
                                   "SELECT view_definition FROM information_schema.views",
                                   "SELECT schema_name FROM information_schema.schemata",
+                                  "SELECT * FROM information_schema.attributes",
+                                  "SELECT * FROM information_schema.domains",
+                                  "SELECT * FROM information_schema.domain_constraints",
+                                  "SELECT * FROM information_schema.user_defined_types",
+                                  "SELECT * FROM information_schema.udt_privileges",
+                                  "SELECT * FROM information_schema.usage_privileges",
+                                  "SELECT * FROM information_schema.data_type_privileges",
                                   "SELECT pg_get_viewdef(" + view + ")",
                                   "SELECT pg_get_functiondef(" + function + ")",
                                   "SELECT obj_description(" + number + ", 'pg_class')",
@@ -256,6 +265,43 @@ TEST_CASE("a leaky function is not shown another tenant's rows by the planner", 
     for (const auto& notice : outcome->notices)
       CHECK(notice.message.find("beta") == std::string::npos);
   }
+}
+
+TEST_CASE("what EXPLAIN tells of the views does not depend on what other tenants have", "[database_attacks]") {
+  test_database_sessions sessions;
+  insert_sessions(sessions.database());
+  sessions.database().exec(
+      "INSERT INTO sessions (tenant_id, id, log_id, user_id, title) SELECT 'beta', gen_random_uuid(),"
+      " gen_random_uuid(), 'beta-user', 'beta ' || n FROM generate_series(1, 500) AS n;"
+      "INSERT INTO events (tenant_id, log_id, \"offset\", created_at, kind, data, messages)"
+      " SELECT tenant_id, log_id, 1, now(), 'custom', '\"beta\"', 0 FROM sessions;"
+      "ANALYZE sessions; ANALYZE events");
+  const auto id = sessions.open("acme", database_access::read_only);
+  const std::vector<std::pair<std::string, std::string>> pairs{
+      {"events WHERE data >= '\"be' AND data < '\"bf'", "events WHERE data >= '\"ce' AND data < '\"cf'"},
+      {"sessions WHERE user_id = 'beta-user'", "sessions WHERE user_id = 'nobody-usr'"},
+      {"sessions WHERE created_at > now() - interval '1 h'", "sessions WHERE created_at > now() + interval '1 h'"}};
+  const auto rows_of = [&](const std::string& sql) {
+    return sessions.value("acme", id, "EXPLAIN SELECT 1 FROM " + sql);
+  };
+  const auto guess = [](const std::string& line) { return line.substr(line.find("rows=")); };
+  for (const auto& [theirs, nobodys] : pairs) {
+    INFO(theirs);
+    CHECK(guess(rows_of(theirs)) == guess(rows_of(nobodys)));
+  }
+  for (const std::string view : {"sessions", "events", "turns"})
+    for (const std::string setting : {"enable_indexscan", "enable_seqscan"}) {
+      REQUIRE(sessions.value("acme", id, "SET " + setting + " = off") == "");
+      const auto plan = all_of(sessions.run("acme", id, "EXPLAIN (ANALYZE, TIMING off) SELECT * FROM " + view));
+      INFO(plan);
+      CHECK(plan.find("Rows Removed") == std::string::npos);
+      CHECK(plan.find("Function Scan") != std::string::npos);
+      REQUIRE(sessions.value("acme", id, "RESET " + setting) == "");
+    }
+  const auto own = sessions.value("acme", id, "SELECT id::text FROM sessions");
+  CHECK(sessions.value("acme", id, "SELECT data FROM session_events('" + own + "')") == "\"of acme\"");
+  const auto other = sessions.database().value("SELECT id::text FROM sessions WHERE tenant_id = 'beta' LIMIT 1");
+  CHECK(sessions.value("acme", id, "SELECT count(*) FROM session_events('" + other + "')") == "0");
 }
 
 TEST_CASE("notifications come from the own tenant alone, parked or pinned, and each once", "[database_attacks]") {

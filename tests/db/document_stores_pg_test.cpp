@@ -124,6 +124,25 @@ TEST_CASE("of two who convert the same documents at once each document is conver
   CHECK(store.terms_fit());
 }
 
+TEST_CASE("what is converted while its collection is deleted waits for that, and leaves nothing to come back") {
+  versioned_store store;
+  store.fill({document_of("a"), document_of("b")});
+  CHECK(store.begin(*store.open("1"), "2"));
+  auto conversions = std::vector{converted(store.unsettled().at(0)), converted(store.unsettled().at(1))};
+  conversions[1].after.clear();
+  test_connection deleting(store.database.superuser_conninfo());
+  deleting.exec("BEGIN; DELETE FROM collections WHERE name = 'things'");
+  store.connection.submit(99, store.write(conversions).calls);
+  store.connection.advance();
+  CHECK(store.connection.drive(
+      [&] { return store.database.value("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"; }));
+  deleting.exec("COMMIT");
+  const auto done = decode_converted(store.connection.outcome(99));
+  REQUIRE(done);
+  CHECK(done->migrated + done->failed == 0);
+  CHECK(store.count("failed_migrations") == "0");
+}
+
 TEST_CASE("failed ones are listed in the order in which they failed, and taken back when they succeed") {
   versioned_store store;
   store.fill({document_of("a"), document_of("b"), document_of("c")});

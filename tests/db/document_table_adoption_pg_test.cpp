@@ -202,7 +202,7 @@ TEST_CASE("a store in adopted tables has the version that is recorded there, and
   REQUIRE(customers);
   CHECK(customers->was_made);
   CHECK(customers->version == "0.1.0");
-  CHECK(customers->bytes == 2 * 11);
+  CHECK(customers->bytes == 2 * 50);
   CHECK(open("customers", {})->bytes == 0);
   CHECK(open("parlant_sessions_", {})->version == "0.2.0"); // nothing is recorded
   const list_failed_migrations wanted{store.tenant, "customers"};
@@ -211,10 +211,86 @@ TEST_CASE("a store in adopted tables has the version that is recorded there, and
   REQUIRE(failed->items.size() == 2);
   CHECK(failed->items.at(0).collection == "parlant_customers_");
   CHECK(failed->items.at(1).collection == "parlant_customers_customer_tag_associations");
-  CHECK(failed->items.at(0).document == R"({"id": "f"})");
+  // As a document that was adopted, so that it can be converted.
+  CHECK(failed->items.at(0).document == R"({"id": "f", "version": null, "creation_utc": null})");
   CHECK(store.count("parlant_customers__failed_migrations") == "1"); // it is left as it is
   store.tenant = tenant_id::parse("acme").value();
   CHECK(open("customers", {"parlant_customers_"})->version == "0.2.0");
+}
+
+TEST_CASE("what could not be converted and is no object is kept whole in a document") {
+  auto database = test_database::make();
+  const document_tables tables(all_prefixes());
+  make_by_hand(database, tables);
+  database.exec("UPDATE parlant_customers__failed_migrations SET data = '[1]'");
+  adopt(database, tables);
+  document_store store(std::move(database), tables);
+  store.tenant = tenant_id::parse("default").value();
+  REQUIRE(decode_store(store.run(open_store_unit(
+      tables, {store.tenant, "customers", "1", false, {}, std::vector<std::string>{"parlant_customers_"}}))));
+  const list_failed_migrations wanted{store.tenant, "customers"};
+  const auto failed = decode_failed_page(wanted, store.run(list_failed_unit(wanted).value()));
+  REQUIRE(failed);
+  CHECK(failed->items.at(0).document == R"({"id": "f", "data": [1], "version": null, "creation_utc": null})");
+}
+
+TEST_CASE("adopted documents whose creation time is no text are paged like all others") {
+  auto database = test_database::make();
+  const document_tables tables(all_prefixes());
+  make_by_hand(database, tables);
+  database.exec("INSERT INTO parlant_customers_ (id, data) VALUES ('n1', '{\"creation_utc\": 17}'),"
+                " ('n2', '{\"creation_utc\": {}}')");
+  adopt(database, tables);
+  document_store store(std::move(database), tables);
+  store.tenant = tenant_id::parse("default").value();
+  store.collection = "parlant_customers_";
+  for (const bool is_descending : {false, true}) {
+    auto wanted = store.query("{}");
+    wanted.order.is_descending = is_descending;
+    wanted.limit = 1;
+    std::vector<std::string> ids;
+    for (std::string next = " "; !next.empty();) {
+      const auto page = store.find(wanted);
+      REQUIRE(page);
+      REQUIRE(page->documents.size() == 1);
+      ids.push_back(store.ids(*page));
+      wanted.cursor = next = page->next_cursor;
+    }
+    std::sort(ids.begin(), ids.end());
+    CHECK(ids == std::vector<std::string>{"Other", "bare", "empty", "n1", "n2", "whole"});
+  }
+}
+
+TEST_CASE("a table of documents cannot be truncated past what is kept beside it") {
+  auto database = test_database::make();
+  const document_tables tables(all_prefixes());
+  make_by_hand(database, tables);
+  adopt(database, tables);
+  test_connection other(database.owner_conninfo());
+  CHECK_THROWS_WITH(other.exec("TRUNCATE parlant_customers_"), ContainsSubstring("cannot be truncated"));
+  CHECK(database.value("SELECT count(*) FROM parlant_customers_") == "4");
+}
+
+TEST_CASE("a prefix by which two tables would be one, or one of Colloquy's own, is refused") {
+  auto database = test_database::make();
+  const auto refused = [&](const char* sessions, const char* customers) {
+    config::settings settings;
+    settings.sessions_table_prefix = sessions;
+    settings.customers_table_prefix = customers;
+    const auto adopted = adopt_store_tables(database.owner_conninfo(), "public", document_tables(settings));
+    return adopted ? "" : adopted.failure().message;
+  };
+  CHECK_THAT(refused("s_", "documents"), ContainsSubstring("\"documents\"") && ContainsSubstring("Colloquy's own"));
+  CHECK_THAT(refused("sessions", "c_"), ContainsSubstring("\"sessions\"") && ContainsSubstring("Colloquy's own"));
+  CHECK_THAT(refused("x_", "x_"), ContainsSubstring("two collections"));
+  CHECK_THAT(refused("ev", "evevents"), ContainsSubstring("two collections"));
+  CHECK(database.value("SELECT count(*) FROM pg_class WHERE relname LIKE 'x\\_%' OR relname LIKE 'ev%metadata'") ==
+        "0");
+  // All tables there are without a prefix.
+  for (const auto& row : database.exec("SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND"
+                                       " relnamespace = 'public'::regnamespace"))
+    CHECK_THAT(refused("s_", row.front().c_str()), ContainsSubstring("Colloquy's own"));
+  CHECK(refused("s_", "c_").empty());
 }
 
 TEST_CASE("a converter takes out and renames the fields that have columns of their own") {
@@ -311,6 +387,7 @@ TEST_CASE("what has been taken away from a table is named, and made again") {
   const document_tables tables(all_prefixes());
   adopt(database, tables);
   database.exec("DROP INDEX idx_parlant_sessions__customer_id; DROP TRIGGER documents_updated ON parlant_customers_;"
+                "DROP TRIGGER documents_truncated ON parlant_customers_;"
                 "ALTER TABLE parlant_sessions_events NO FORCE ROW LEVEL SECURITY;"
                 "CREATE POLICY mine ON parlant_sessions_metadata USING (true);"
                 "ALTER POLICY documents_of_tenants ON parlant_sessions__failed_migrations USING (true);"
@@ -319,13 +396,13 @@ TEST_CASE("what has been taken away from a table is named, and made again") {
   auto missing = *find_missing_of_store_tables(database.owner_conninfo(), "public", tables);
   std::sort(missing.begin(), missing.end());
   CHECK(missing ==
-        std::vector<std::string>{"forced row level security of parlant_sessions_events",
-                                 "grants on parlant_context_variables_ to colloquy_service",
-                                 "index on (tenant_id collection_id customer_id sort_key id) of parlant_sessions_",
-                                 "policy documents_of_tenants on parlant_sessions__failed_migrations",
-                                 "table parlant_context_variables_values",
-                                 "the taking away of policy mine on parlant_sessions_metadata",
-                                 "trigger documents_updated on parlant_customers_"});
+        std::vector<std::string>{
+            "forced row level security of parlant_sessions_events",
+            "grants on parlant_context_variables_ to colloquy_service",
+            "index on (tenant_id collection_id customer_id sort_key id) of parlant_sessions_",
+            "policy documents_of_tenants on parlant_sessions__failed_migrations",
+            "table parlant_context_variables_values", "the taking away of policy mine on parlant_sessions_metadata",
+            "trigger documents_truncated on parlant_customers_", "trigger documents_updated on parlant_customers_"});
   CHECK(adopt(database, tables).size() == 7);
   CHECK(find_missing_of_store_tables(database.owner_conninfo(), "public", tables)->empty());
 }

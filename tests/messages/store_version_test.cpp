@@ -15,6 +15,8 @@ TEST_CASE("versions are compared part by part, by the number that a part begins 
                                         "b.2",
                                         "b.10",
                                         "v2",
+                                        "v2a",
+                                        "v10",
                                         "0",
                                         "0.1",
                                         "0.1.0",
@@ -25,6 +27,8 @@ TEST_CASE("versions are compared part by part, by the number that a part begins 
                                         "0.10.beta",
                                         "0.10.0",
                                         "1-alpha",
+                                        "1-alpha2",
+                                        "1-alpha10",
                                         "1-beta.3",
                                         "1",
                                         "1.0-beta",
@@ -49,12 +53,14 @@ TEST_CASE("leading zeros make no other version, and equal versions have one norm
                                                                              {"1.0.2", "1.00.002"},
                                                                              {"2024.01.05", "2024.1.5"},
                                                                              {"a.01", "a.1"},
-                                                                             {"1.00-x", "1.0-x"}}) {
+                                                                             {"1.00-x", "1.0-x"},
+                                                                             {"v01", "v1"},
+                                                                             {"1-rc007", "1-rc7"}}) {
     CHECK(std::is_eq(compare_versions(a, b)));
     CHECK(normal_version(a) == normal_version(b));
   }
   for (const auto& [a, b] : std::vector<std::pair<std::string, std::string>>{
-           {"1", "1.0"}, {"v01", "v1"}, {"", "0"}, {"1.", "1"}, {"1..2", "1.2"}}) {
+           {"1", "1.0"}, {"v10", "v1"}, {"v0", "v"}, {"", "0"}, {"1.", "1"}, {"1..2", "1.2"}}) {
     CHECK(std::is_neq(compare_versions(a, b)));
     CHECK(normal_version(a) != normal_version(b));
   }
