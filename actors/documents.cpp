@@ -246,7 +246,7 @@ promise_of<find_documents> documents::find(find_documents& request) {
     return answer;
   }
   run(task->wanted.tenant, std::move(*few), "find_documents", true, [this, task](const db::unit_outcome& outcome) {
-    auto page = db::decode_few(task->wanted, outcome);
+    auto page = db::decode_few(outcome);
     if (page && !*page)
       return find_and_count(task);
     end(task, page ? result<document_page>(std::move(**page)) : result<document_page>(page.failure()));

@@ -22,8 +22,9 @@ constexpr std::size_t salt_bytes = 16;
 constexpr std::size_t password_bytes = 32;
 
 // Of a session, and given at login: a RESET ALL goes back to them. The deadline of a statement is kept from outside;
-// the server's own comes behind it, as does the end of one that is left in a transaction.
-constexpr const char* session_options = "-c statement_timeout=320s -c idle_in_transaction_session_timeout=3700s"
+// the server's own comes behind it, and behind the longest time for which rows may wait for a cursor, as it runs on
+// then. So does the end of one that is left in a transaction.
+constexpr const char* session_options = "-c statement_timeout=4000s -c idle_in_transaction_session_timeout=3700s"
                                         " -c client_connection_check_interval=500ms -c client_min_messages=notice"
                                         " -c standard_conforming_strings=on -c DateStyle=ISO -c IntervalStyle=postgres"
                                         " -c extra_float_digits=1 -c bytea_output=hex -c TimeZone=UTC";

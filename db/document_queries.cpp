@@ -85,20 +85,20 @@ std::optional<unit> find_few_unit(const document_tables& tables, const find_docu
   composed_statement statement(wanted.tenant);
   const document_matches matches(statement, tables, wanted.collection, where);
   const auto page = matches.select(place_order{wanted.order, std::nullopt}, wanted.limit + 1);
+  const auto limit = statement.add_int8(static_cast<std::int64_t>(wanted.limit));
   const auto bytes = statement.add_int8(static_cast<std::int64_t>(limits::page_bytes_max));
   auto work = begin_documents_unit(wanted.tenant, wanted.as_user);
-  work.calls.push_back(
-      std::move(statement).finish("SELECT CASE WHEN sum(p.bytes) OVER (ROWS UNBOUNDED PRECEDING) - p.bytes < " + bytes +
-                                  " THEN p.data::text END FROM (" + page + ") AS p"));
+  // All or none: what will be asked for once more is not read and sent.
+  work.calls.push_back(std::move(statement).finish("SELECT CASE WHEN count(*) OVER w <= " + limit +
+                                                   " AND sum(p.bytes) OVER w < " + bytes +
+                                                   " THEN p.data::text END FROM (" + page + ") AS p WINDOW w AS ()"));
   return work;
 }
 
-result<std::optional<document_page>> decode_few(const find_documents& wanted, const unit_outcome& outcome) {
+result<std::optional<document_page>> decode_few(const unit_outcome& outcome) {
   if (outcome.failure)
     return to_error(*outcome.failure);
   const auto& found = outcome.results.back();
-  if (static_cast<std::size_t>(found.count()) > wanted.limit)
-    return std::optional<document_page>();
   document_page page;
   for (int i = 0; i < found.count(); ++i) {
     auto document = row_reader(found, i).optional_text();

@@ -44,8 +44,8 @@ result<document_page> decode_page(const find_documents& wanted, const unit_outco
 /// The same of a first page that an index finds and that is most often all there is: a third of the time, as nothing is
 /// counted. None for any other page: find_unit.
 std::optional<unit> find_few_unit(const document_tables& tables, const find_documents& wanted);
-/// None if there is more than a page holds: find_unit shows and counts it.
-result<std::optional<document_page>> decode_few(const find_documents& wanted, const unit_outcome& outcome);
+/// None if there is more than a page holds, or as many bytes: find_unit shows and counts it.
+result<std::optional<document_page>> decode_few(const unit_outcome& outcome);
 
 unit find_one_unit(const document_tables& tables, const find_document& wanted);
 result<found_document> decode_one(const unit_outcome& outcome);
