@@ -3,6 +3,8 @@
 #include "actors/database_sessions.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace colloquy::actors {
@@ -15,6 +17,10 @@ constexpr std::size_t journal_entries_max = 200;
 constexpr std::size_t journal_bytes_max = std::size_t{64} << 10;
 
 constexpr auto replay_max = 10s;
+
+// What is set to the second was read by what the first was then: a DateStyle adds to the last one.
+constexpr std::pair<std::string_view, std::string_view> read_by_others[] = {
+    {"datestyle", "datestyle"}, {"search_path", "default_text_search_config"}, {"intervalstyle", "timezone"}};
 
 } // namespace
 
@@ -98,7 +104,8 @@ void database_sessions::stop_hearing(session& of, const std::string& channel) {
     unlisten(of, each);
 }
 
-/// A setting that was in force when something was prepared stays in the journal: names in that were looked up by it.
+/// A setting that was in force when something was prepared stays in the journal: names in that were looked up by it. So
+/// does one that another setting was read by.
 void database_sessions::note_setting(session& of, const db::sql_effects& effects, const std::string& sql) {
   const auto is_setting = [&](const replayed& each) {
     if (each.kind != db::sql_kind::set)
@@ -107,9 +114,16 @@ void database_sessions::note_setting(session& of, const db::sql_effects& effects
       return each.sql == sql; // one name for several settings
     return effects.name.empty() || each.name == effects.name;
   };
+  const auto is_set = [&](std::string_view name) {
+    return std::any_of(of.journal.begin(), of.journal.end(),
+                       [&](const auto& each) { return each.kind == db::sql_kind::set && each.name == name; });
+  };
+  const bool is_read_by_others =
+      std::any_of(std::begin(read_by_others), std::end(read_by_others),
+                  [&](const auto& each) { return each.first == effects.name && is_set(each.second); });
   const bool has_prepared = std::any_of(of.journal.begin(), of.journal.end(),
                                         [](const auto& each) { return each.kind == db::sql_kind::prepare; });
-  if (!has_prepared)
+  if (!has_prepared && !is_read_by_others)
     forget_in_journal(of, is_setting);
   if (has_prepared || !effects.name.empty())
     keep_in_journal(of, {db::sql_kind::set, effects.name, sql});

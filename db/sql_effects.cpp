@@ -150,6 +150,8 @@ private:
       name = "session_authorization";
     if (is_word(at, "time") && is_word(at + 1, "zone"))
       name = "timezone";
+    if (is_word(at, "schema"))
+      name = "search_path";
     if (name == "session")
       name = is_word(at + 1, "authorization") ? "session_authorization" : "session characteristics";
     for (auto next = at + 1; is_symbol(next, '.'); next += 2)

@@ -27,6 +27,23 @@ const std::vector<std::string> sly_functions{"CREATE FUNCTION keep(int) RETURNS 
                                              "CREATE FUNCTION on_delete() RETURNS trigger LANGUAGE plpgsql AS"
                                              " $$ BEGIN PERFORM set_config('my.x', 'kept', false); RETURN OLD; END $$"};
 
+/// What the session answers to the last of the statements, pinned by none, and again on another backend.
+void must_stay_parked(test_database_sessions& sessions, const std::vector<std::string>& statements) {
+  INFO(statements.back());
+  const auto id = sessions.open("acme");
+  std::string before;
+  for (const auto& sql : statements) {
+    auto outcome = sessions.run("acme", id, sql);
+    REQUIRE(outcome);
+    REQUIRE_FALSE(outcome->refused);
+    CHECK(outcome->pinned == "");
+    before = test_database_sessions::value_of(outcome);
+  }
+  CHECK(eventually([&] { return sessions.figures().parked == 1; }));
+  CHECK(sessions.value("acme", id, statements.back()) == before);
+  REQUIRE(sessions.close("acme", id));
+}
+
 } // namespace
 
 TEST_CASE("a function called as an attribute pins the session", "[database_parking]") {
@@ -97,6 +114,22 @@ TEST_CASE("each of the session's characteristics is set again", "[database_parki
   CHECK(sessions.value("acme", id,
                        "SELECT current_setting('default_transaction_read_only') || ' ' ||"
                        " current_setting('default_transaction_isolation')") == "on serializable");
+}
+
+TEST_CASE("a setting that others were read by is set again in its place", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  make(sessions, {"CREATE TEXT SEARCH CONFIGURATION simple (COPY = simple)"});
+  const auto schema = sessions.open("acme");
+  const auto own = sessions.value("acme", schema, "SELECT current_schema()");
+  REQUIRE(sessions.close("acme", schema));
+  must_stay_parked(sessions,
+                   {"SET DateStyle = 'SQL, DMY'", "SET datestyle = 'ISO'", "SELECT '01/02/2020'::date::text"});
+  must_stay_parked(sessions, {"SET datestyle = 'SQL, DMY'", "SET \"DATESTYLE\" = 'ISO'", "RESET DateStyle",
+                              "SELECT '01/02/2020'::date::text"});
+  must_stay_parked(sessions, {"SET search_path = " + own + ", pg_catalog", "SET default_text_search_config = 'simple'",
+                              "SET SCHEMA 'pg_catalog'", "SHOW default_text_search_config"});
+  must_stay_parked(sessions, {"SET intervalstyle = 'sql_standard'", "SET TIME ZONE INTERVAL '-8 hours 30 minutes'",
+                              "SET intervalstyle = 'postgres'", "SHOW timezone"});
 }
 
 TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {

@@ -172,6 +172,8 @@ TEST_CASE("what is set, prepared and listened to is known by name", "[sql_effect
   CHECK(judge("SET Search_Path = a").name == "search_path");
   CHECK(judge("SET \"my\".\"Own\" TO 1").name == "my.own");
   CHECK(judge("SET TIME ZONE 'UTC'").name == "timezone");
+  CHECK(judge("SET SCHEMA 'a'").name == "search_path");
+  CHECK(judge("SET \"DATESTYLE\" = 'ISO'").name == "datestyle");
   CHECK(judge("RESET ALL").name == "");
   CHECK(judge("RESET ALL").kind == sql_kind::set);
   CHECK(judge("SET LOCAL a = b").kind == sql_kind::set_local);
