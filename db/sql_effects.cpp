@@ -160,6 +160,9 @@ private:
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     if (name.empty())
       doubt("it sets something without a name");
+    for (auto next = at + 1; next + 1 < at_.size(); ++next)
+      if (is_word(next, "from") && is_word(next + 1, "current"))
+        doubt("it sets what is in force already"); // by whatever that is
     if (is_one_of(name, unreplayable_settings))
       doubt("it sets " + name);
     effects_.name = is_word(first, "reset") && name == "all" ? "" : name;

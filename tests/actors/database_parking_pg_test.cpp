@@ -132,6 +132,14 @@ TEST_CASE("a setting that others were read by is set again in its place", "[data
                               "SET intervalstyle = 'postgres'", "SHOW timezone"});
 }
 
+TEST_CASE("a setting taken from what is in force pins the session", "[database_parking]") {
+  test_database_sessions sessions;
+  const auto id = sessions.open("acme");
+  CHECK(sessions.pin("acme", id, "SET work_mem = '9MB'") == "");
+  CHECK(sessions.pin("acme", id, "SET work_mem FROM CURRENT") != "");
+  CHECK(sessions.value("acme", id, "SHOW work_mem") == "9MB");
+}
+
 TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {
   test_database_sessions sessions;
   const auto sender = sessions.open("acme");
