@@ -27,6 +27,17 @@ constexpr std::array<std::string_view, 8> unreplayable_settings{
     "role", "session_authorization", "standard_conforming_strings", "backslash_quote", "client_encoding", "names",
     "seed", "is_superuser"};
 
+/// As the server keeps it: what is too long is cut behind a whole character.
+std::string cut(std::string name) {
+  if (name.size() <= name_bytes_max)
+    return name;
+  auto end = name_bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80)
+    --end;
+  name.resize(end);
+  return name;
+}
+
 class judging {
 public:
   explicit judging(std::string_view sql) {
@@ -55,7 +66,7 @@ private:
   }
   bool is_word(std::size_t at, std::string_view word) const { return at < at_.size() && at_[at].is_word(word); }
   bool is_symbol(std::size_t at, char symbol) const { return at < at_.size() && at_[at].is_symbol(symbol); }
-  std::string name_at(std::size_t at) const { return at < at_.size() && at_[at].is_name() ? at_[at].text : ""; }
+  std::string name_at(std::size_t at) const { return at < at_.size() && at_[at].is_name() ? cut(at_[at].text) : ""; }
 
   void judge_from(std::size_t first) {
     const auto word = first < at_.size() && at_[first].is == token::kind::word ? at_[first].text : std::string();
@@ -192,7 +203,7 @@ private:
     auto body = first + 2;
     for (; body < at_.size() && !is_word(body, "as"); ++body)
       if (at_[body].is_name()) // a parameter's type can be a domain
-        effects_.names.insert(at_[body].text);
+        effects_.names.insert(cut(at_[body].text));
     ++body;
     while (is_symbol(body, '('))
       ++body;
@@ -208,11 +219,9 @@ private:
     effects_.kind = word == "listen" ? sql_kind::listen : sql_kind::unlisten;
     effects_.name = name_at(first + 1);
     const bool is_all = word == "unlisten" && is_symbol(first + 1, '*');
-    const bool is_plain =
-        !effects_.name.empty() && effects_.name.size() <= 63 &&
-        std::all_of(effects_.name.begin(), effects_.name.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-        });
+    const bool is_plain = !effects_.name.empty() && std::all_of(effects_.name.begin(), effects_.name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    });
     if (!is_all && !is_plain)
       doubt("its channel's name has other characters than a-z, A-Z, 0-9 and _");
   }

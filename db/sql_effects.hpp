@@ -30,9 +30,9 @@ enum class sql_kind : std::uint8_t {
 
 struct sql_effects {
   sql_kind kind = sql_kind::other;
-  std::string name{};           ///< of the setting, prepared statement or channel; "" for all of them
-  std::string doubt{};          ///< why its session could not go on with another backend; "" if it could
-  bool writes = false;          ///< rows of tables
+  std::string name{};  ///< of the setting, prepared statement or channel, as the server cuts it; "" for all of them
+  std::string doubt{}; ///< why its session could not go on with another backend; "" if it could
+  bool writes = false; ///< rows of tables
   bool touches_nothing = false; ///< no name, operator or call in it: SELECT 1
   /// Every name in it. A relation, type or function can only be touched by one of them, or by what one of these does.
   std::set<std::string> names{};

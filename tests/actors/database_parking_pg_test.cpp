@@ -140,6 +140,25 @@ TEST_CASE("a setting taken from what is in force pins the session", "[database_p
   CHECK(sessions.value("acme", id, "SHOW work_mem") == "9MB");
 }
 
+TEST_CASE("a name that is longer than the server keeps is the cut one's", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  const std::string most(63, 'a');
+  must_stay_parked(sessions, {"PREPARE " + most + "bbbbbbb AS SELECT 1", "DEALLOCATE " + most + "ccccccc",
+                              "SELECT count(*) FROM pg_prepared_statements"});
+  must_stay_parked(sessions, {"PREPARE " + most + "bbbbbbb AS SELECT 'p'", "EXECUTE " + most + "ccccccc"});
+  const auto sender = sessions.open("acme");
+  const auto id = sessions.open("acme");
+  const auto hears = [&](const std::string& payload) {
+    REQUIRE(sessions.value("acme", sender, "NOTIFY " + most + ", '" + payload + "'") == "");
+    const auto heard = sessions.notifications("acme", id, payload == "heard" ? 10s : 300ms);
+    return !heard.empty() && heard.front().channel == most;
+  };
+  REQUIRE(sessions.pin("acme", id, "LISTEN " + most + "bbbbbbb") == "");
+  CHECK(hears("heard"));
+  REQUIRE(sessions.pin("acme", id, "UNLISTEN " + most + "ccccccc") == "");
+  CHECK_FALSE(hears("late"));
+}
+
 TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {
   test_database_sessions sessions;
   const auto sender = sessions.open("acme");

@@ -186,6 +186,20 @@ TEST_CASE("what is set, prepared and listened to is known by name", "[sql_effect
   CHECK(judge("UNLISTEN *").name == "");
 }
 
+TEST_CASE("a name is cut behind a whole character, as the server cuts it", "[sql_effects]") {
+  const std::string most(63, 'a');
+  for (const std::string start : {"DEALLOCATE ", "DEALLOCATE PREPARE ", "EXECUTE ", "LISTEN ", "UNLISTEN "})
+    CHECK(judge(start + most + "aaaaaaa").name == most);
+  CHECK(judge("PREPARE " + most + "b AS SELECT 1").name == most);
+  CHECK(judge("PREPARE p (" + most + "b) AS SELECT 1").names.contains(most));
+  CHECK(judge("LISTEN " + most + "b").doubt == "");
+  CHECK(judge("DEALLOCATE " + most).name == most);
+  const std::string letters(61, 'a');
+  CHECK(judge("DEALLOCATE \"" + letters + "\xc3\xa4\xc3\xb6\"").name == letters + "\xc3\xa4");
+  CHECK(judge("DEALLOCATE \"" + letters + "\xe2\x82\xac\"").name == letters);
+  CHECK(judge("DEALLOCATE \"" + letters + "b\xc3\xa4\"").name == letters + "b");
+}
+
 TEST_CASE("a role that only reads may not try what its rights do not cover", "[sql_effects]") {
   for (const std::string sql : {"SELECT 1", "SET a = b", "BEGIN", "PREPARE p AS SELECT 1", "LISTEN a", "SHOW all",
                                 "EXPLAIN INSERT INTO t VALUES (1)", "FETCH 1 FROM c", "DISCARD ALL"})
