@@ -52,6 +52,11 @@ public:
   }
 
   sql_effects run() {
+    if (at_.empty() && effects_.doubt.empty()) { // blanks and comments alone are taken, and do nothing
+      effects_.kind = sql_kind::query;
+      effects_.touches_nothing = true;
+      return std::move(effects_);
+    }
     std::size_t first = 0;
     while (first < at_.size() && at_[first].is_symbol('('))
       ++first;

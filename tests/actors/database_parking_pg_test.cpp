@@ -207,6 +207,18 @@ TEST_CASE("the names of one session's settings are not seen by the next", "[data
   }
 }
 
+TEST_CASE("what says nothing pins nothing, whatever the session may do", "[database_parking]") {
+  test_database_sessions sessions;
+  for (const auto access : {database_access::read_only, database_access::read_write}) {
+    const auto id = sessions.open("acme", access);
+    for (const std::string sql : {" ", "--", ";", "/* nothing */ ; -- at all"}) {
+      INFO(sql);
+      CHECK(sessions.value("acme", id, sql) == "");
+      CHECK(sessions.pin("acme", id, sql) == "");
+    }
+  }
+}
+
 TEST_CASE("a slip of the pen pins nothing", "[database_parking]") {
   test_database_sessions sessions;
   const auto id = sessions.open("acme");

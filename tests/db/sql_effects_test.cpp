@@ -53,7 +53,11 @@ TEST_CASE("statements that leave nothing behind, or what can be done again, are 
         "SHOW work_mem",
         "EXPLAIN (ANALYZE, COSTS OFF) SELECT 1",
         "(SELECT 1) UNION (SELECT 2)",
-        "NOTIFY news, 'x'"}) {
+        "NOTIFY news, 'x'",
+        "",
+        " ",
+        "-- nothing",
+        "/* nothing */;"}) {
     INFO(sql);
     CHECK(judge(sql).doubt == "");
   }
@@ -110,8 +114,8 @@ TEST_CASE("what may change a session in a way that cannot be done again is a dou
                                 "COPY t FROM STDIN",
                                 "VACUUM",
                                 "SELECT 1; SELECT 2",
-                                "",
-                                ";",
+                                "/* not closed",
+                                "()",
                                 "nonsense",
                                 "SELECT a OPERATOR(mine.+) b FROM t",
                                 "SELECT ('sq'::regclass).nextval",
@@ -165,7 +169,7 @@ TEST_CASE("the types of what is prepared are names in it, too", "[sql_effects]")
 }
 
 TEST_CASE("a statement that can touch nothing of anybody's making is known", "[sql_effects]") {
-  for (const std::string sql : {"SELECT 1", "VALUES (1, 'a', $1), (NULL, true, 2.5)", "(SELECT 1)"})
+  for (const std::string sql : {"SELECT 1", "VALUES (1, 'a', $1), (NULL, true, 2.5)", "(SELECT 1)", "--"})
     CHECK(judge(sql).touches_nothing);
   for (const std::string sql : {"SELECT now()", "SELECT 1 + 1", "SELECT 'a'::text", "SELECT a", "TABLE t", "EXECUTE p"})
     CHECK_FALSE(judge(sql).touches_nothing);
