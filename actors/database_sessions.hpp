@@ -148,6 +148,7 @@ private:
     std::map<std::string, db::sql_effects> prepared{};
     std::string pin{};          // why it can never be parked again
     bool has_own_names = false; // of settings
+    bool has_set_local = false; // in its transaction
     sql_transaction_status status = sql_transaction_status::idle;
     std::string cursor{};
     std::set<std::string> listens{};

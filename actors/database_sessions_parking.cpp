@@ -47,6 +47,10 @@ void database_sessions::note_effects(session& of, const db::sql_effects& effects
   // Its name is known to the backend from now on, whatever becomes of its value.
   if (effects.kind == sql_kind::set || effects.kind == sql_kind::set_local)
     of.has_own_names = of.has_own_names || effects.name.find('.') != std::string::npos;
+  if (of.status == sql_transaction_status::idle)
+    of.has_set_local = false;
+  else if (effects.kind == sql_kind::set_local && effects.name != "transaction" && effects.name != "constraints")
+    of.has_set_local = true;
   // If this is rolled back the session is pinned, and its own backend tells what it still hears.
   if (!was_refused && (effects.kind == sql_kind::unlisten || effects.kind == sql_kind::discard))
     stop_hearing(of, effects.name);
@@ -63,6 +67,10 @@ void database_sessions::note_effects(session& of, const db::sql_effects& effects
                          effects.kind == sql_kind::unlisten; // by a rollback
   if (in_transaction && is_undone) {
     of.pin = "it changed its session inside a transaction";
+    return;
+  }
+  if (effects.kind == sql_kind::prepare && of.has_set_local) { // what was set is not in the journal
+    of.pin = "it prepared a statement under a setting of the transaction";
     return;
   }
   if (effects.kind == sql_kind::set)

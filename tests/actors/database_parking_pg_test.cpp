@@ -159,6 +159,25 @@ TEST_CASE("a name that is longer than the server keeps is the cut one's", "[data
   CHECK_FALSE(hears("late"));
 }
 
+TEST_CASE("what is prepared under a setting of its transaction pins the session", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  const std::string prepare = "PREPARE p AS SELECT (timestamptz '2020-01-01 00:00')::text";
+  const auto id = sessions.open("acme");
+  for (const std::string sql : {"BEGIN", "SET LOCAL timezone = 'Asia/Tokyo'"})
+    REQUIRE(sessions.value("acme", id, sql) == "");
+  CHECK(sessions.pin("acme", id, prepare) != "");
+  const auto inside = sessions.value("acme", id, "EXECUTE p");
+  CHECK(sessions.pin("acme", id, "COMMIT") != "");
+  CHECK(sessions.value("acme", id, "EXECUTE p") != inside); // shown in the session's own zone
+  REQUIRE(sessions.close("acme", id));
+  const auto next = sessions.open("acme"); // the setting is over when its transaction is
+  for (const std::string sql : {"BEGIN", "SET LOCAL timezone = 'Asia/Tokyo'", "ROLLBACK", "SET LOCAL work_mem = '9MB'",
+                                "BEGIN", "SET TRANSACTION READ ONLY"})
+    REQUIRE(sessions.value("acme", next, sql) == "");
+  REQUIRE(sessions.value("acme", next, prepare) == "");
+  CHECK(sessions.pin("acme", next, "COMMIT") == "");
+}
+
 TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {
   test_database_sessions sessions;
   const auto sender = sessions.open("acme");
