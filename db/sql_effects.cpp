@@ -27,6 +27,54 @@ constexpr std::array<std::string_view, 8> unreplayable_settings{
     "role", "session_authorization", "standard_conforming_strings", "backslash_quote", "client_encoding", "names",
     "seed", "is_superuser"};
 
+constexpr std::array<std::string_view, 4> clock_words{"now", "today", "tomorrow", "yesterday"};
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool has_clock_word(const std::string& text) {
+  std::string word;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && text[i] >= 'a' && text[i] <= 'z') {
+      word.push_back(text[i]);
+    } else {
+      if (is_one_of(word, clock_words))
+        return true;
+      word.clear();
+    }
+  }
+  return false;
+}
+
+/// 10:00, whose zone can be another one each day; not what has a date, nor a format's HH24:MI.
+bool has_time_of_no_day(const std::string& text) {
+  bool has_date = false;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    const bool is_behind_digit = is_digit(text[i - 1]);
+    if (text[i] == ',')
+      has_date = false;
+    else if (is_behind_digit && (text[i] == '-' || text[i] == '/' || text[i] == '.') && i + 1 < text.size() &&
+             is_digit(text[i + 1]))
+      has_date = true;
+    else if (is_behind_digit && text[i] == ':' && !has_date && !(i >= 4 && text.compare(i - 4, 2, "hh") == 0))
+      return true;
+  }
+  return false;
+}
+
+/// Whether a string may be read as another value at another time, as 'now' is. In arrays and rows there are quotes and
+/// escapes of their own.
+bool is_told_by_the_clock(std::string text) {
+  std::erase_if(text, [](char c) { return c == '"' || c == '\\'; });
+  std::transform(text.begin(), text.end(), text.begin(), lower);
+  return has_clock_word(text) || has_time_of_no_day(text);
+}
+
 /// As the server keeps it: what is too long is cut behind a whole character.
 std::string cut(std::string name) {
   if (name.size() <= name_bytes_max)
@@ -172,8 +220,7 @@ private:
       name = is_word(at + 1, "authorization") ? "session_authorization" : "session characteristics";
     for (auto next = at + 1; is_symbol(next, '.'); next += 2)
       name += "." + name_at(next + 1);
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    std::transform(name.begin(), name.end(), name.begin(), lower);
     if (name.empty())
       doubt("it sets something without a name");
     for (auto next = at + 1; next + 1 < at_.size(); ++next)
@@ -218,6 +265,35 @@ private:
       doubt("it prepares more than a query");
     effects_.kind = sql_kind::prepare;
     effects_.name = name;
+    look_at_literals();
+  }
+
+  /// A string becomes a value when its statement is prepared, and would become another one when it is prepared again.
+  void look_at_literals() {
+    std::string together; // strings that follow one another are one
+    bool has_strings = false;
+    for (std::size_t i = 0; i < at_.size(); ++i) {
+      if (at_[i].is != token::kind::literal) {
+        together.clear();
+        continue;
+      }
+      together += at_[i].text;
+      has_strings = has_strings || !at_[i].text.empty();
+      if (at_[i].has_escapes || is_told_by_the_clock(together))
+        doubt("it prepares a string that may be a time told by the clock");
+    }
+    if (has_strings && names_time_with_zone())
+      doubt("it prepares a time whose zone may be another one each day");
+  }
+
+  bool names_time_with_zone() const {
+    for (std::size_t i = 0; i < at_.size(); ++i) {
+      const bool is_spelled_out = is_word(i, "with") && is_word(i + 1, "time") && is_word(i + 2, "zone");
+      if ((at_[i].is_name() && at_[i].text == "timetz") ||
+          (is_spelled_out && i > 0 && !at_[i - 1].is_word("timestamp")))
+        return true;
+    }
+    return false;
   }
 
   void judge_listen(std::size_t first, const std::string& word) {

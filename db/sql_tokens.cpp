@@ -35,7 +35,9 @@ public:
 
 private:
   char peek(std::size_t ahead = 0) const { return at_ + ahead < sql_.size() ? sql_[at_ + ahead] : '\0'; }
-  void add(sql_token::kind kind, std::string text = {}) { out_.tokens.push_back({kind, std::move(text)}); }
+  void add(sql_token::kind kind, std::string text = {}, bool has_escapes = false) {
+    out_.tokens.push_back({kind, std::move(text), has_escapes});
+  }
 
   void step() {
     const char c = peek();
@@ -91,16 +93,18 @@ private:
   }
 
   void take_string(bool escapes) {
-    for (++at_; at_ < sql_.size();) {
+    const auto begin = ++at_;
+    bool has_escapes = false;
+    while (at_ < sql_.size()) {
       if (escapes && peek() == '\\') {
+        has_escapes = true;
         at_ += 2;
       } else if (peek() != '\'') {
         ++at_;
       } else if (peek(1) == '\'') {
         at_ += 2;
       } else {
-        ++at_;
-        add(sql_token::kind::literal);
+        add(sql_token::kind::literal, std::string(sql_.substr(begin, at_++ - begin)), has_escapes);
         after_escapes_ = escapes ? out_.tokens.size() : after_escapes_;
         return;
       }
@@ -142,7 +146,7 @@ private:
       return;
     }
     at_ = close + tag.size();
-    add(sql_token::kind::literal);
+    add(sql_token::kind::literal, std::string(sql_.substr(end + 1, close - end - 1)));
   }
 
   void take_number() {

@@ -178,6 +178,14 @@ TEST_CASE("what is prepared under a setting of its transaction pins the session"
   CHECK(sessions.pin("acme", next, "COMMIT") == "");
 }
 
+TEST_CASE("a time that was told by the clock as it was prepared pins the session", "[database_parking]") {
+  test_database_sessions sessions([](auto& options) { options.park_after = 10ms; });
+  const auto id = sessions.open("acme");
+  CHECK(sessions.pin("acme", id, "PREPARE p AS SELECT 'now'::timestamptz::text") != "");
+  CHECK(sessions.value("acme", id, "EXECUTE p") == sessions.value("acme", id, "EXECUTE p"));
+  must_stay_parked(sessions, {"PREPARE p AS SELECT '2020-01-01 00:00'::timestamptz::text", "EXECUTE p"});
+}
+
 TEST_CASE("a pinned session hears no more of a channel that it has left", "[database_parking]") {
   test_database_sessions sessions;
   const auto sender = sessions.open("acme");

@@ -155,6 +155,26 @@ TEST_CASE("text that tries to look like something else is a doubt", "[sql_effect
   CHECK_FALSE(may_park("SELECT " + long_name + " FROM t")); // the server cuts it, to another name
 }
 
+TEST_CASE("a string that is another time each time it is prepared is a doubt", "[sql_effects]") {
+  for (const std::string sql :
+       {"'now'::timestamptz", "timestamptz ' NOW '", "'{now}'::timestamptz[]", "'[Today,)'::daterange",
+        "'tomorrow10:00'::timestamptz", "date $$yesterday$$", "date $a$yesterday$a$", "'no'\n'w'::timestamptz",
+        "E'n\\x6fw'::timestamptz", "'{n\\ow}'::timestamptz[]", "'(n\"o\"w)'::own", "n'now'", "'10 am'::timetz",
+        "CAST('101010' AS time(3) with time zone)", "'10:00 Europe/Oslo'::own", "'T10:00'",
+        "'{2020-01-01 10:00,10:00}'::own[]"}) {
+    INFO(sql);
+    CHECK(judge("PREPARE p AS SELECT " + sql).doubt != "");
+  }
+  for (const std::string sql :
+       {"now()", "CURRENT_DATE", "'known nowhere'", "'2020-01-01 00:00'::timestamptz", "'2020-01-01T00:00Z'",
+        "'2020-01-01 00:00'::timestamp with time zone", "to_char(now(), 'YYYY-MM-DD HH24:MI:SS')", "E'plain'",
+        "'{\"a\": 1}'::jsonb", "interval '1 day'", "t.now FROM t"}) {
+    INFO(sql);
+    CHECK(judge("PREPARE p AS SELECT " + sql).doubt == "");
+  }
+  CHECK(judge("SELECT 'now'::timestamptz").doubt == ""); // at once, and never again
+}
+
 TEST_CASE("names that a statement has in it are all told, as the server reads them", "[sql_effects]") {
   const auto effects = judge("SELECT t.Abc, \"Abc\", x.* FROM Schema1.T AS t JOIN u ON true");
   for (const std::string name : {"t", "abc", "Abc", "schema1", "u", "x"})
