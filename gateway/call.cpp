@@ -16,6 +16,10 @@ bool is_hex(std::string_view text) {
 std::optional<idempotency> call::repeat(std::string scope) const {
   if (!said.idempotency_key)
     return std::nullopt;
+  // What is kept with a key is told to whoever comes with it: of a user's own to that user alone. By a digest, for
+  // together they may be longer than what tells keys apart may be.
+  if (who.as_user)
+    scope = "user:" + sha256_hex(*who.as_user + '\0' + scope);
   return idempotency{*said.idempotency_key, sha256_hex(request.body), std::move(scope)};
 }
 

@@ -32,7 +32,8 @@ struct call {
     return {who.tenant, session_id{said.path.maybe<uuid_bytes>("id").value_or(uuid_bytes{})}};
   }
   turn_id turn() const { return turn_id{said.path.maybe<uuid_bytes>("turn").value_or(uuid_bytes{})}; }
-  /// By the request's key, if it has one. `scope` tells the paths of one kind of request apart.
+  /// By the request's key, if it has one. `scope` tells the paths of one kind of request apart; keys of one user alone
+  /// have nothing to do with those of others, or of the tenant.
   std::optional<idempotency> repeat(std::string scope = {}) const;
   /// The trace of `traceparent`; "" if there is none.
   std::string trace_id() const;

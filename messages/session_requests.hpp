@@ -34,8 +34,8 @@ inline constexpr std::size_t deleted_ranges_max = 1000;
 struct idempotency {
   std::string key;         ///< 1 to limits::name_chars_max characters
   std::string fingerprint; ///< a digest of the request; under the same key another one is idempotency_mismatch
-  /// Tells requests of one kind apart whose keys have nothing to do with each other, such as those to different paths:
-  /// at most limits::key_scope_bytes_max of valid UTF-8 without NUL.
+  /// Tells requests of one kind apart whose keys have nothing to do with each other, such as those to different paths,
+  /// or of different users: at most limits::key_scope_bytes_max of valid UTF-8 without NUL.
   std::string scope{};
 };
 

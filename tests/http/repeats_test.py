@@ -17,6 +17,10 @@ def keyed(key):
     return {"Idempotency-Key": key}
 
 
+def document(name, **more):
+    return {"id": name, "version": "1", "creation_utc": "2026-01-01T00:00:00Z", **more}
+
+
 class RepeatTest(HttpTest):
     def call(self, path, body, key, client=None, query=None):
         return (client or self.client).post(path, body, headers=keyed(key), query=query)
@@ -233,6 +237,49 @@ class Crashes(RepeatTest):
         for content, offset in done:
             self.assertEqual(content, kept[offset])
         self.assertEqual(len(kept), len(set(kept.values())), "one was written twice")
+
+
+class Users(RepeatTest):
+    """Who sees one user's things alone has keys of their own, whatever others call theirs."""
+
+    def setUp(self):
+        super().setUp()
+        operator = Operator(self.service)
+        tenant = operator.new_tenant()
+        self.all_of_it, self.ada, self.bob = (
+            self.new_client(operator.new_key(tenant, ("read", "write"), **more)[0])
+            for more in ({}, {"user_id": "ada"}, {"user_id": "bob"}))
+
+    def test_an_update_of_one_is_not_taken_for_another_ones(self):
+        path = "/v1/collections/notes"
+        for name in ("ada", "bob"):
+            body = document("of-" + name, customer_id=name, secret=name)
+            self.assert_status(201, self.all_of_it.post(path + "/documents", body))
+        body = {"where": {}, "set": {"x": 1}, "upsert": True}
+        for client, name in ((self.ada, "ada"), (self.bob, "bob"), (self.ada, "ada")):
+            done = self.assert_status(200, self.call(path + "/update-one", body, "1", client)).json()
+            self.assertEqual(("of-" + name, name), (done["document"]["id"], done["document"]["secret"]))
+        for name in ("ada", "bob"):
+            found = self.all_of_it.post(path + "/find-one", {"where": {"id": {"$eq": "of-" + name}}}).json()["document"]
+            self.assertEqual(1, found["x"])
+
+    def test_an_insert_of_one_is_not_answered_to_another(self):
+        path, body = "/v1/collections/drafts/documents", document("draft", customer_id="ada")
+        first = self.assert_status(201, self.call(path, body, "1", self.ada))
+        self.assert_problem(self.call(path, body, "1", self.bob), 403, "forbidden")
+        self.assertEqual(first.body, self.assert_status(201, self.call(path, body, "1", self.ada)).body)
+        self.assert_problem(self.call(path, body, "1", self.all_of_it), 409, "conflict")
+
+    def test_both_may_write_to_what_they_share(self):
+        path = "/v1/sessions/" + self.new_session(self.ada, user_id="ada")["id"]
+        self.assert_status(200, self.ada.put(path + "/participants/bob", {"role": "writer"}))
+        for client, offset in ((self.ada, 0), (self.bob, 1), (self.ada, 0)):
+            self.assertEqual([offset], self.call(path + "/messages", user("yes"), "1", client).json()["offsets"])
+
+    def test_a_session_of_one_is_not_answered_to_another(self):
+        first = self.assert_status(201, self.call("/v1/sessions", {"user_id": "ada"}, "1", self.ada))
+        self.assert_problem(self.call("/v1/sessions", {"user_id": "ada"}, "1", self.bob), 403, "forbidden")
+        self.assertEqual(first.body, self.call("/v1/sessions", {"user_id": "ada"}, "1", self.ada).body)
 
 
 class Shown(RepeatTest):
