@@ -20,6 +20,9 @@ constexpr std::size_t type_names_max = 10'000;
 constexpr const char* read_only_sqlstate = "25006"; // read_only_sql_transaction
 constexpr const char* cancelled_sqlstate = "57014"; // query_canceled
 
+const error needs_write{error_code::forbidden,
+                        "this database session has access read_write, and needs a key or token with the scope write"};
+
 const error too_late{error_code::deadline_exceeded, "its time was over before it was begun (timeout_s)"};
 
 std::optional<error> why_refused(const execute_sql& request) {
@@ -72,6 +75,8 @@ database_sessions::sql_promise database_sessions::execute(execute_sql& request) 
   if (auto problem = why_refused(request))
     return refuse(std::move(*problem));
   auto& of = **found;
+  if (of.access == database_access::read_write && !request.may_write)
+    return refuse(needs_write);
   if (of.queue.size() >= limits::database_session_queue_max)
     return refuse({error_code::overloaded,
                    "the database session has " + std::to_string(of.queue.size()) + " statements that wait", 1000ms});

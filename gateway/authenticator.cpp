@@ -145,6 +145,8 @@ result<principal> authenticator::identify_token(std::string_view token) {
   who.name = "jwt:" + identity->subject;
   who.valid_until = identity->expires_at;
   who.audience = std::move(identity->audience);
+  if (identity->subject.empty())
+    who.token_sha256 = sha256_hex(token);
   remember(digest, who);
   return who;
 }

@@ -103,6 +103,7 @@ task<http_reply> handle_execute_sql(call& of) {
   if (!parameters)
     co_return make_problem(parameters.failure(), of.request.id);
   wanted.parameters = std::move(*parameters);
+  wanted.may_write = of.who.scopes.write; // one owner may come with tokens of different scopes
   wanted.number = ++last_statement;
   cancel_sql cancel{wanted.owner, wanted.id, wanted.number};
   const auto longer = wanted.timeout + beyond_deadline;

@@ -30,7 +30,8 @@ constexpr std::size_t id_chars = 43; // 256 bits
 constexpr std::size_t write_bytes_max = 64 * 1024;
 
 bool is_same(const principal& a, const principal& b) {
-  return a.kind == b.kind && a.tenant == b.tenant && a.name == b.name && a.as_user == b.as_user && a.key == b.key;
+  return a.kind == b.kind && a.tenant == b.tenant && a.name == b.name && a.as_user == b.as_user && a.key == b.key &&
+         a.token_sha256 == b.token_sha256;
 }
 
 } // namespace

@@ -28,6 +28,7 @@ struct principal {
   key_id key{};
   std::optional<timestamp> valid_until{};
   std::vector<std::string> audience{}; ///< of a token: for whom it is
+  std::string token_sha256{};          ///< of a token without a subject: what tells it from others; hexadecimal
 
   bool is_operator() const noexcept { return kind == principal_kind::operator_; }
 };

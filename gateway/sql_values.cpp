@@ -171,6 +171,8 @@ result<database_session_owner> database_owner_of(const principal& who) {
   case principal_kind::key:
     return database_session_owner{who.tenant, "key:" + who.key.to_string()};
   case principal_kind::token:
+    if (!who.token_sha256.empty()) // nobody knows whether another one without a subject is the same caller's
+      return database_session_owner{who.tenant, "token-sha256:" + who.token_sha256};
     return database_session_owner{who.tenant, "token:" + who.name};
   case principal_kind::local:
     return database_session_owner{who.tenant, "local:" + who.name}; // each program has a name of its own

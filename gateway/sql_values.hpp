@@ -27,7 +27,8 @@ error_code code_of(const sql_refusal& refused);
 /// A problem with what the server said: sqlstate, hint, position and the state of the session.
 http_reply make_sql_problem(const sql_outcome& outcome, const std::string& request_id);
 
-/// To whom a database session belongs. Errors: forbidden, for who sees one user's things alone.
+/// To whom a database session belongs: a key, or the subject of a token, whichever of its tokens it comes with; of a
+/// token that has no subject, that token alone. Errors: forbidden, for who sees one user's things alone.
 result<database_session_owner> database_owner_of(const principal& who);
 
 } // namespace colloquy::gateway

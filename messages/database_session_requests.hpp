@@ -160,6 +160,7 @@ struct execute_sql {
   std::chrono::milliseconds timeout = limits::sql_timeout_default;
   std::string cursor{};     ///< what the last reply gave
   std::uint64_t number = 0; ///< what cancel_sql tells it by, chosen by who asks; 0: it cannot be cancelled
+  bool may_write = true;    ///< who asks; if not, a session that may is forbidden, whoever of the same owner opened it
 };
 
 /// The statement with this number, if it is not done: one that waits is not begun, one that runs is cancelled in the

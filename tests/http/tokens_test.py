@@ -81,6 +81,33 @@ class Taken(TokenTest):
         self.assert_problem(ada.delete("/v1/users/ada2"), 403, "forbidden")
 
 
+class DatabaseSessions(TokenTest):
+    """To whom they belong, and what tokens of the same one may do."""
+
+    def open(self, client, **fields):
+        return "/v1/database-sessions/" + self.assert_status(201, client.post("/v1/database-sessions", fields)).json()["id"]
+
+    def execute(self, client, path, sql):
+        return client.post(path + "/execute", {"sql": sql})
+
+    def test_a_token_without_the_scope_write_does_not_write_by_another_ones_session(self):
+        writer, reader = (self.new_client(hs256(SECRET, good(sub="both", scope=scope))) for scope in ("read write", "read"))
+        writing, reading = self.open(writer, access="read_write"), self.open(writer)
+        self.assert_status(200, self.execute(writer, writing, "CREATE TABLE held (n int)"))
+        for sql in ("INSERT INTO held VALUES (1)", "SELECT 1"):
+            problem = self.assert_problem(self.execute(reader, writing, sql), 403, "forbidden")
+            self.assertIn("scope write", problem["detail"])
+        self.assertEqual([[0]], self.execute(reader, reading, "SELECT count(*) FROM held").json()["rows"])
+        self.assert_status(200, self.execute(writer, writing, "INSERT INTO held VALUES (1)"))
+
+    def test_tokens_without_a_subject_are_not_the_same_caller(self):
+        one, two = (self.new_client(hs256(SECRET, {**without("sub"), "jti": name})) for name in ("one", "two"))
+        path = self.open(one)
+        self.assert_problem(self.execute(two, path, "SELECT 1"), 404, "not_found")
+        self.assert_problem(two.delete(path), 404, "not_found")
+        self.assert_status(200, self.execute(one, path, "SELECT 1"))
+
+
 class Refused(TokenTest):
     def assert_refused(self, token):
         reply = self.client.get("/v1/sessions", key=token)
