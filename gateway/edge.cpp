@@ -83,6 +83,14 @@ bool stores_data(operation_id id) {
   case operation_id::import_sessions:
   case operation_id::insert_documents:
   case operation_id::update_one_document:
+  case operation_id::open_store:
+  case operation_id::create_customer:
+  case operation_id::update_customer:
+  case operation_id::tag_customer:
+  case operation_id::create_context_variable:
+  case operation_id::update_context_variable:
+  case operation_id::tag_context_variable:
+  case operation_id::put_context_value:
     return true;
   default:
     return false;

@@ -246,6 +246,22 @@ class Quotas(TenantTest):
         self.assertIn("stored_bytes_max", self.over(client.post(path + "/events", {"kind": "custom", "data": 1})))
         self.assert_status(200, client.get(path + "/messages"))
 
+    def test_stored_bytes_of_what_stores_keep(self):
+        _, client = self.tenant_client({"stored_bytes_max": 10_000})
+        customer = "/v1/customers/" + self.assert_status(201, client.post("/v1/customers", {"name": "a"})).json()["id"]
+        variable = self.assert_status(201, client.post("/v1/context-variables", {"name": "v"})).json()["id"]
+        variable = "/v1/context-variables/" + variable
+        self.assert_status(200, client.patch(customer, {"extra": {"x": "y" * 11_000}}))
+        for method, path, body in (("POST", "/v1/customers", {"name": "b"}), ("PATCH", customer, {"name": "b"}),
+                                   ("POST", customer + "/tags", {"tag_id": "t"}),
+                                   ("POST", "/v1/context-variables", {"name": "w"}), ("PATCH", variable, {"name": "w"}),
+                                   ("POST", variable + "/tags", {"tag_id": "t"}),
+                                   ("PUT", variable + "/values/k", {"data": 1}),
+                                   ("POST", "/v1/stores/s/open", {"version": "1"})):
+            self.assertIn("stored_bytes_max", self.over(client.call(method, path, body)), (method, path))
+        self.assert_status(200, client.get(customer))
+        self.assert_status(204, client.delete(customer))
+
     def test_running_turns(self):
         _, client = self.tenant_client({"running_turns_max": 1})
         paths = ["/v1/sessions/" + self.new_session(client)["id"] for _ in range(2)]
