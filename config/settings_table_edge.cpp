@@ -63,7 +63,8 @@ void add_mcp_settings(std::vector<setting_descriptor>& table) {
                                         "of cors_origins."));
   table.push_back(optional_text_setting("mcp_resource_url", &settings::mcp_resource_url, web_addresses_rule(),
                                         "The address of /mcp as clients write it, which a token for it must name in "
-                                        "its aud; unless set it is made of the name that is asked for."));
+                                        "its aud; unless set it is the name that is asked for with the port that is "
+                                        "listened on, so it is needed behind a proxy."));
   table.push_back(optional_text_setting("mcp_authorization_servers", &settings::mcp_authorization_servers,
                                         web_addresses_rule(),
                                         "Who gives tokens for /mcp, as clients are told; unless set "

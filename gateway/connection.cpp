@@ -140,6 +140,15 @@ private:
   auto& lowest() { return beast::get_lowest_layer(stream_); }
   const config::settings& settings() const { return of_.at.settings(); }
 
+  std::uint16_t local_port() {
+    boost::system::error_code ignored;
+    const auto here = lowest().local_endpoint(ignored);
+    if constexpr (requires { here.port(); })
+      return here.port();
+    else
+      return 0;
+  }
+
   /// False: the connection is to be closed.
   task<bool> serve_one() {
     const bool has_come = co_await await_request();
@@ -159,6 +168,7 @@ private:
         co_await answer(make_problem(*why, request_.id = uuid_to_string(new_uuid_v7())), nullptr, began);
       co_return false;
     }
+    request_.local_port = local_port();
     facts_.is_old = reading.get().version() < 11;
     closes_ = closes_ || !reading.get().keep_alive();
     if (auto wrong = read_head(reading.get(), request_)) {

@@ -4,6 +4,7 @@
 #include "gateway/call_reader.hpp"
 #include "gateway/loop.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ struct http_request {
   std::optional<std::string_view> asked_method{}; ///< Access-Control-Request-Method
   std::optional<std::string_view> traceparent{};
   mcp_headers mcp{};
+  std::uint16_t local_port = 0; ///< that it came to; 0: it did not come by TCP
   bool has_body = false;
   std::string id{}; ///< X-Request-Id, the caller's or ours
   std::string body{};

@@ -34,6 +34,12 @@ std::string name_of(std::string_view host) {
   return has_good_rest && lower.find_first_not_of(allowed) == std::string::npos ? lower : "";
 }
 
+/// Where the port of a host begins, with its colon; its end if it has none.
+std::size_t port_mark(std::string_view host) {
+  const auto from = host.starts_with('[') ? std::min(host.find(']'), host.size()) : 0;
+  return std::min(host.find(':', from), host.size());
+}
+
 template <class Test>
 bool any_of_list(const std::optional<std::string>& list, Test test) {
   if (!list)
@@ -102,10 +108,19 @@ std::optional<error> why_not_from_there(const http_request& request, const confi
   return std::nullopt;
 }
 
+/// Which of the allowed names a caller asks for is its own choice; which port, and so which service, is not.
 std::string resource_url(const http_request& request, const config::settings& settings) {
   if (settings.mcp_resource_url)
     return *settings.mcp_resource_url;
-  return std::string(scheme_of(settings)) + std::string(request.host.value_or("127.0.0.1")) + "/mcp";
+  const auto scheme = scheme_of(settings);
+  const auto host = request.host.value_or("127.0.0.1");
+  const auto mark = port_mark(host);
+  const auto said = host.substr(std::min(mark + 1, host.size()));
+  const auto usual = settings.tls_certificate ? std::string("443") : std::string("80");
+  const auto here = request.local_port == 0 ? usual : std::to_string(request.local_port);
+  if ((said.empty() ? std::string_view(usual) : said) == here)
+    return std::string(scheme) + std::string(host) + "/mcp";
+  return std::string(scheme) + std::string(host.substr(0, mark)) + ":" + here + "/mcp";
 }
 
 bool is_for_here(const principal& who, const http_request& request, const config::settings& settings) {

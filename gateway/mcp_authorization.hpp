@@ -28,7 +28,8 @@ std::optional<error> why_not_from_there(const http_request& request, const confi
 /// A key is; a token only if its aud names this resource, or jwt_audience is set, which has been checked then.
 bool is_for_here(const principal& who, const http_request& request, const config::settings& settings);
 
-/// The address of the resource, as clients know it.
+/// The address of the resource, as clients know it: mcp_resource_url, or, unless it is set, the name of this machine
+/// that was asked for with the port that the request came to, whatever port it names.
 std::string resource_url(const http_request& request, const config::settings& settings);
 /// WWW-Authenticate of a 401 or 403; `more` is put into it.
 std::string challenge(const http_request& request, const config::settings& settings, std::string_view more = {});

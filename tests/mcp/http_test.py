@@ -356,6 +356,33 @@ class Authorization(HttpCase):
         self.assertEqual(404, bob.ask("tools/list")[0])
 
 
+class OwnAddress(HttpCase):
+    """Without mcp_resource_url: what a token must name is where the service is, and not what a caller says it is."""
+    settings = {"jwt_secret": SECRET}
+
+    def status(self, audience, host):
+        from support.tokens import hs256
+        token = hs256(SECRET, {"tenant": "default", "sub": "ada", "exp": int(time.time()) + 600, "aud": audience,
+                               "scope": "read write"})
+        return Http(self.service, key=token).modern("server/discover", headers={"Host": host})[0]
+
+    def test_a_token_for_another_port_is_not_taken_whatever_host_is_said(self):
+        port = self.service.port
+        for name in ("localhost", "127.0.0.1", "[::1]"):
+            own = f"{name}:{port}"
+            self.assertEqual(200, self.status(f"http://{own}/mcp", own))
+            for other in (f"{name}:9", name, name + ":"):
+                self.assertEqual(401, self.status(f"http://{other}/mcp", other), other)
+                self.assertEqual(401, self.status(f"http://{other}/mcp", own), other)
+            self.assertEqual(200, self.status(f"http://{own}/mcp", f"{name}:9"))
+
+    def test_the_resource_is_told_with_the_port_that_is_listened_on(self):
+        connection = http.client.HTTPConnection(self.service.host, self.service.port)
+        connection.request("GET", "/.well-known/oauth-protected-resource/mcp", headers={"Host": "localhost:9"})
+        told = json.loads(connection.getresponse().read())
+        self.assertEqual(f"http://localhost:{self.service.port}/mcp", told["resource"])
+
+
 class OwnPort(unittest.TestCase):
     def test_mcp_server_port_adds_a_listener(self):
         import socket
