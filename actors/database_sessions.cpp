@@ -61,6 +61,7 @@ database_sessions::behavior_type database_sessions::make_behavior() {
           [this](const cancel_sql& request) { return cancel(request); },
           [this](const read_database_notifications& request) { return read(request); },
           [this](const close_database_session& request) { return close(request); },
+          [this](const close_database_sessions_of& request) { return close_all(request); },
           [this](const describe_database& request) { return describe(request); },
           [this](get_database_session_figures) -> result<database_session_figures> { return figures(); },
           [this](const backend_connected& news) { on_connected(news); },
@@ -185,6 +186,16 @@ database_sessions::promise<database_session_closed> database_sessions::close(con
     ended_.erase(request.id); // nothing more is to be told of it
   answer.deliver(result<database_session_closed>(database_session_closed{}));
   return answer;
+}
+
+result<database_sessions_closed> database_sessions::close_all(const close_database_sessions_of& request) {
+  std::vector<std::string> ids;
+  for (const auto& [id, each] : sessions_)
+    if (each.owner == request.owner)
+      ids.push_back(id);
+  for (const auto& id : ids)
+    end_session(id, request.why, false);
+  return database_sessions_closed{ids.size()};
 }
 
 void database_sessions::end_session(const std::string& id, const std::string& why, bool by_owner) {

@@ -2,7 +2,7 @@
 //
 // Accepts (messages/database_sessions_interface.hpp; messages/database_session_requests.hpp tells fields and errors)
 //   open_database_session, execute_sql, cancel_sql, read_database_notifications, close_database_session,
-//   describe_database, get_database_session_figures
+//   close_database_sessions_of, describe_database, get_database_session_figures
 // Ordering: the statements of one session run in the order in which they came; those of different ones at once.
 // Backends: of each tenant and access some, up to `backends_max` in all; made when somebody needs one. A session that
 //   holds nothing but what can be done again (db/sql_effects.hpp) is parked: its backend is made as new and given to
@@ -201,6 +201,7 @@ private:
   // database_sessions.cpp: the sessions
   promise<database_session_record> open(const open_database_session& request);
   promise<database_session_closed> close(const close_database_session& request);
+  result<database_sessions_closed> close_all(const close_database_sessions_of& request);
   promise<database_schema> describe(const describe_database& request);
   void run_describe(promise<database_schema> answer, const db::database_logins& logins, database_access access);
   result<session*> find(const database_session_owner& owner, const std::string& id);

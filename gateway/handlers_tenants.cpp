@@ -1,8 +1,10 @@
 // Tenants, their keys, their audit log.
 #include "gateway/edge.hpp"
+#include "gateway/mcp_hub.hpp"
 #include "gateway/problem.hpp"
 #include "gateway/replies.hpp"
 #include "gateway/secrets.hpp"
+#include "gateway/sql_values.hpp"
 
 #include <algorithm>
 
@@ -74,6 +76,21 @@ task<http_reply> give_key(call& of, Keep keep) {
 
 key_id key_of(const call& of) {
   return key_id{of.said.path.maybe<uuid_bytes>("key").value_or(uuid_bytes{})};
+}
+
+/// What was opened with it does not outlive it: streams, clients of the Model Context Protocol, database sessions with
+/// what they have locked.
+void end_uses_of_key(call& of) {
+  const auto key = key_of(of);
+  of.at.streams().close_of_key(key, key_is_over);
+  of.at.protocol().close_of_key(key);
+  principal gone;
+  gone.kind = principal_kind::key;
+  gone.tenant = of.who.tenant;
+  gone.key = key;
+  const auto owner = database_owner_of(gone);
+  if (owner && of.at.handles().database_sessions)
+    of.at.asks().tell(of.at.handles().database_sessions, close_database_sessions_of{*owner, key_is_over.message});
 }
 
 template <class Request>
@@ -170,7 +187,7 @@ task<http_reply> handle_rotate_key(call& of) {
   auto reply = co_await give_key(of, keep);
   of.at.keys().forget_key(key_of(of));
   if (reply.status == 201 && wanted.grace.count() == 0)
-    of.at.streams().close_of_key(key_of(of), key_is_over);
+    end_uses_of_key(of);
   co_return reply;
 }
 
@@ -178,7 +195,8 @@ task<http_reply> handle_revoke_key(call& of) {
   revoke_key wanted{of.who.tenant, key_of(of), of.at.actor_of(of)};
   auto answer = co_await of.at.ask(of.at.handles().tenants, std::move(wanted));
   of.at.keys().forget_key(key_of(of));
-  of.at.streams().close_of_key(key_of(of), key_is_over);
+  if (answer || answer.failure().code != error_code::not_found) // then it may be somebody else's
+    end_uses_of_key(of);
   if (!answer)
     co_return make_problem(answer.failure(), of.request.id);
   co_return no_content();

@@ -130,6 +130,15 @@ void http_sessions::close(const std::shared_ptr<http_session>& session) {
   all_.erase(session->id);
 }
 
+void http_sessions::close_of_key(const key_id& key) {
+  std::vector<std::shared_ptr<http_session>> of_it;
+  for (const auto& [id, each] : all_)
+    if (each->whose->who.kind == principal_kind::key && each->whose->who.key == key)
+      of_it.push_back(each);
+  for (const auto& each : of_it)
+    close(each);
+}
+
 void http_sessions::drop_idle() {
   const auto before = std::chrono::steady_clock::now() - idle_max;
   std::vector<std::shared_ptr<http_session>> idle;

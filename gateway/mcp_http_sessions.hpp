@@ -76,6 +76,7 @@ public:
   /// Null if it is not there, or somebody else's.
   std::shared_ptr<http_session> find(std::string_view id, const principal& who);
   void close(const std::shared_ptr<http_session>& session);
+  void close_of_key(const key_id& key);
   void begin_draining();
   /// The stream of a client broke off: where there is one, it is what shows that the client lives. If it neither comes
   /// back nor asks for anything, it has died, and its database sessions with what they have locked end.

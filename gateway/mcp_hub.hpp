@@ -49,6 +49,8 @@ public:
   task<result<std::shared_ptr<void>>> watch_session(request& of, const session_id& id, std::function<void()> news);
   /// What an actor sent.
   void take(const caf::message& news);
+  /// A key was revoked: nobody listens by it any more, and its clients' sessions end with all they have.
+  void close_of_key(const key_id& key);
   /// Whoever listens is told that it is over, and what is under way is cancelled.
   void begin_draining();
   bool is_draining() const noexcept { return is_draining_; }

@@ -346,6 +346,15 @@ void hub::drop_peer(peer& whose) {
   peers_.erase(&whose);
 }
 
+void hub::close_of_key(const key_id& key) {
+  for (auto* each : listeners_)
+    if (each->of->who.kind == principal_kind::key && each->of->who.key == key) {
+      each->is_over = true;
+      each->wake->cancel();
+    }
+  sessions_->close_of_key(key);
+}
+
 void hub::begin_draining() {
   is_draining_ = true;
   for (auto* each : listeners_) {

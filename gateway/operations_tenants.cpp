@@ -140,7 +140,9 @@ const operation all[] = {
      .path = "/v1/tenants/{tenant}/keys/{key}",
      .tag = "Keys",
      .summary = "Revoke a key",
-     .about = "Other processes notice within five seconds.",
+     .about =
+         "Other processes notice within five seconds. In this one all that was opened with it ends at once: streams, "
+         "clients of /mcp, database sessions with what they have locked.",
      .needs = access::admin,
      .path_fields = of_key,
      .success = 204,

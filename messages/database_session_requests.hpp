@@ -198,6 +198,16 @@ struct close_database_session {
   std::string id;
 };
 
+/// All that one owner has, as by close_database_session; each is told to have ended because of `why`.
+struct database_sessions_closed {
+  std::size_t count = 0;
+};
+struct close_database_sessions_of {
+  using reply = database_sessions_closed;
+  database_session_owner owner;
+  std::string why;
+};
+
 struct schema_column {
   std::string name;
   std::string type;

@@ -12,6 +12,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::execute_sql)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::cancel_sql)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::read_database_notifications)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::close_database_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::close_database_sessions_of)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::describe_database)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::get_database_session_figures)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_session_record>)
@@ -19,15 +20,16 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::sql_outcome>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::sql_cancelled>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_notifications>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_session_closed>)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_sessions_closed>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_schema>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(colloquy::result<colloquy::database_session_figures>)
 
 namespace colloquy {
 
 /// Every request is answered with a result, as with the directory.
-using database_sessions_actor =
-    caf::typed_actor<answers<open_database_session>, answers<execute_sql>, answers<cancel_sql>,
-                     answers<read_database_notifications>, answers<close_database_session>, answers<describe_database>,
-                     answers<get_database_session_figures>>;
+using database_sessions_actor = caf::typed_actor<answers<open_database_session>, answers<execute_sql>,
+                                                 answers<cancel_sql>, answers<read_database_notifications>,
+                                                 answers<close_database_session>, answers<close_database_sessions_of>,
+                                                 answers<describe_database>, answers<get_database_session_figures>>;
 
 } // namespace colloquy

@@ -7,6 +7,8 @@ import time
 import unittest
 
 from mcp_client import LEGACY, META, MODERN, Http, Service, error_text, eventually, modern_meta, structured
+from support.client import Client
+from support.tenants import Operator
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -295,6 +297,43 @@ class Doors(HttpCase):
                                 ({"Origin": "https://app.example.com"}, 200), ({"Host": "mcp.example.com:80"}, 200),
                                 ({"Origin": "http://localhost:3000"}, 200), ({"Host": "[::1]:8080"}, 200)):
             self.assertEqual(status, client.modern("server/discover", headers=headers)[0], headers)
+
+
+class Revocation(HttpCase):
+    def test_what_a_key_has_opened_ends_when_it_is_revoked(self):
+        operator = Operator(self.service)
+        tenant = operator.new_tenant()
+        key, record = operator.new_key(tenant)
+        other = Http(self.service, key=operator.new_key(tenant)[0])
+        other.initialize()
+        client = Http(self.service, key=key)
+        client.initialize()
+        session = structured(client.call("create_session", user_id="ada"))["id"]
+        handle = structured(client.call("open_database_session", access="read_write"))["id"]
+        plain = Client(self.service, key)
+        plain_handle = plain.post("/v1/database-sessions", {"access": "read_write"}).json()["id"]
+        for sql in ("CREATE TABLE one (n int)", "CREATE TABLE two (n int)", "BEGIN", "LOCK TABLE one"):
+            structured(client.call("execute_sql", database_session_id=handle, sql=sql))
+        for sql in ("BEGIN", "LOCK TABLE two"):
+            self.assertEqual(200, plain.post(f"/v1/database-sessions/{plain_handle}/execute", {"sql": sql}).status)
+        authorization = {"Authorization": "Bearer " + key}
+        stream = Events(self.service, "GET", {"Accept": "text/event-stream", "Mcp-Session-Id": client.session,
+                                              **authorization})
+        params = {"notifications": {"resourceSubscriptions": ["session://" + session]}, "_meta": modern_meta()}
+        listener = Events(self.service, "POST", {"Content-Type": "application/json", "MCP-Protocol-Version": MODERN,
+                                                 "Mcp-Method": "subscriptions/listen", **authorization},
+                          json.dumps({"jsonrpc": "2.0", "id": "L", "method": "subscriptions/listen", "params": params}))
+        listener.wait_for("notifications/subscriptions/acknowledged")
+        self.assertEqual(204, operator.client.delete(f"/v1/tenants/{tenant}/keys/{record['id']}").status)
+        eventually(lambda: stream.is_over and listener.is_over, 20)
+        structured(other.call("append_messages", session_id=session, messages=[{"role": "user", "content": "x"}]))
+        self.assertNotIn("notifications/resources/updated",
+                         [each.get("method") for each in stream.messages + listener.messages])
+        self.assertEqual(401, client.ask("tools/list")[0])
+        free = structured(other.call("open_database_session", access="read_write"))["id"]
+        for table in ("one", "two"):
+            structured(other.call("execute_sql", database_session_id=free, sql=f"INSERT INTO {table} VALUES (1)",
+                                  timeout_s=60))
 
 
 class Authorization(HttpCase):
