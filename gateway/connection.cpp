@@ -340,6 +340,7 @@ private:
     const auto head = reply_head(request_, reply, facts_);
     const std::array<asio::const_buffer, 2> bytes{asio::buffer(head),
                                                   has_no_body ? asio::const_buffer() : asio::buffer(reply.body)};
+    const bool was_gone = is_gone(); // asked before: who has read the reply may have closed by the time it is written
     expire_after(settings().http_write_timeout);
     const auto [problem, count] = co_await asio::async_write(stream_, bytes, use);
     expire_never();
@@ -348,7 +349,7 @@ private:
     of_.at.metrics().note_request(of, request_.method, reply.status, took);
     if (is_whole && reply.stream && !has_no_body)
       is_whole = co_await write_stream(reply);
-    else if (reply.on_undelivered && (!is_whole || has_no_body || is_gone()))
+    else if (reply.on_undelivered && (!is_whole || has_no_body || was_gone))
       reply.on_undelivered();
     log_access(reply, count, took);
     co_return is_whole;

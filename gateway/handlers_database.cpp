@@ -83,7 +83,13 @@ task<http_reply> handle_open_database_session(call& of) {
   of.at.audit(of, "database_session.open", "database_session", shown(answer->id));
   if (about) // so that what was done in the database for a session can be found by it
     of.at.audit(of, "database_session.open", "session", session_id{*about}.to_string());
-  co_return json_reply(201, *answer, write_opened);
+  auto reply = json_reply(201, *answer, write_opened);
+  // Nobody else knows its handle; but who has a key for the request can ask for it again.
+  if (!of.said.idempotency_key)
+    reply.on_undelivered = [&at = of.at, gone = close_database_session{*owner, answer->id}] {
+      at.asks().tell(at.handles().database_sessions, gone);
+    };
+  co_return reply;
 }
 
 task<http_reply> handle_execute_sql(call& of) {

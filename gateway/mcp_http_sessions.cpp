@@ -126,6 +126,7 @@ void http_sessions::close(const std::shared_ptr<http_session>& session) {
   session->whose->watched.clear();
   session->whose->cancel_all();
   session->queue.close();
+  session->whose->is_over = true;
   close_database_sessions(at_.service(), *session->whose);
   all_.erase(session->id);
 }

@@ -63,6 +63,7 @@ public:
     close_database_sessions(of_.at, *whose_);
     while (under_way_ > 0) // they refer to this
       co_await pause();
+    close_database_sessions(of_.at, *whose_); // that were still being opened
     is_over_ = true;
     news_.cancel();
     while (is_writing_) {

@@ -69,6 +69,7 @@ public:
   std::function<void(std::string)> push{};                ///< what belongs to no request; may be empty
   std::map<std::string, std::shared_ptr<void>> watched{}; ///< by URI
   std::set<std::string> database_sessions{};              ///< that end with it
+  bool is_over = false;                                   ///< what it still opens ends at once
 
   /// None: it may go on; else why not.
   std::optional<fault> begin(request& of);

@@ -44,6 +44,8 @@ task<answer> open(request& of, const argument_list& arguments) {
   const auto reply = co_await run_inner(of, std::move(filled.call));
   if (const auto id = members(reply.body).text("id"); reply.status < 300 && id && of.from)
     of.from->database_sessions.insert(*id); // it ends with its client
+  if (of.from && of.from->is_over)
+    close_database_sessions(of.service(), *of.from);
   // What this one may not find is the conversation that it is for.
   const bool is_about_sql = reply.status != 404 && reply.status != 410;
   co_return answer_of(reply, false, is_about_sql ? subject::database_session : subject::conversation);

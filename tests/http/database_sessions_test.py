@@ -1,6 +1,9 @@
 """Database sessions over HTTP: SQL as a client sends it, and what it is told."""
 
+import contextlib
 import json
+import re
+import subprocess
 import time
 import unittest
 
@@ -128,6 +131,33 @@ class DatabaseSessionTest(HttpTest):
                           lambda: self.execute(sending, "NOTIFY news, 'hello'", client=self.new_client())])
         self.assertEqual([{"channel": "news", "payload": "hello"}], got.json()["notifications"])
         self.assertEqual([], self.client.get(listening + "/notifications").json()["notifications"])
+
+    def test_a_session_whose_opener_has_gone_is_closed(self):
+        before = self.counted()
+        leaving = [RawConnection(self.service) for _ in range(8)]
+        with self.no_roles_made():  # so that none is answered before its client leaves
+            for each in leaving:
+                each.send(raw_request("POST", PATH, [("Authorization", "Bearer " + self.key)]))
+                each.close()
+        since = lambda event: self.counted()[event] - before[event]
+        eventually(lambda: since("opened") == len(leaving), 20, "all that were asked for")
+        eventually(lambda: since("closed") == len(leaving), 20, "the end of all of them")
+
+    def counted(self):
+        """What has become of database sessions since the start, by event."""
+        text = self.operator.client.get("/metrics").body.decode()
+        return {event: int(count) for event, count in re.findall(
+            r'^colloquy_database_sessions_total\{event="(\w+)"\} (\d+)$', text, re.MULTILINE)}
+
+    @contextlib.contextmanager
+    def no_roles_made(self):
+        psql = subprocess.Popen(["psql", "-h", str(self.service.data_dir / "postgres/socket"), "-U", "postgres", "-d",
+                                 "colloquy", "-X", "-q", "-A", "-t"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with psql:
+            psql.stdin.write(b"BEGIN; LOCK TABLE pg_authid IN SHARE MODE; SELECT 'locked';\n")
+            psql.stdin.flush()
+            self.assertEqual(b"locked\n", psql.stdout.readline())
+            yield
 
     def test_a_statement_whose_client_leaves_is_cancelled(self):
         path = self.open()

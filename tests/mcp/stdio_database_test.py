@@ -162,6 +162,20 @@ class Database(StdioCase):
         self.run_sql(host, watching, "INSERT INTO seats VALUES (1)", timeout_s=60)
         print(f"a killed client's lock was free after {time.monotonic() - killed:.2f} s")
 
+    def test_what_a_client_opens_while_it_ends_is_closed(self):
+        most = 20
+        host = self.client(environment={"COLLOQUY_TENANT_DATABASE_SESSIONS_MAX": str(most)})
+        host.initialize()
+        client = self.client()
+        client.initialize()
+        for _ in range(most):  # the first takes its time: the roles are made
+            client.begin("tools/call", {"name": "open_database_session", "arguments": {"idle_timeout_s": 3600}})
+        client.ask("ping")  # which comes after them
+        client.process.send_signal(signal.SIGKILL)
+        client.process.wait()
+        for _ in range(most):  # there is room for them only if none of the other's is left
+            eventually(lambda: not host.call("open_database_session").get("isError"), 20)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
