@@ -215,9 +215,9 @@ void database_sessions::on_told(const std::string& id, const sql_told& told) {
   counted_.terminated += kept->was_terminated ? 1 : 0;
   if (refused && refused->ended_the_session) {
     // Told with the outcome, and again to whoever comes after.
-    auto outcome = outcome_of(*of, *kept);
     const auto why = kept->was_terminated ? "a statement obeyed no cancel, and its connection was ended"
                                           : "its connection was lost: " + refused->message;
+    auto outcome = outcome_of(*of, *kept); // takes the message
     answer_current(*of, std::move(outcome));
     return end_session(id, why, false);
   }

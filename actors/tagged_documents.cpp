@@ -117,6 +117,8 @@ void tagged_documents::create(const tenant_id& tenant, const creation& wanted, c
                 return wanted.repeat ? answer_repeated(tenant, wanted, then, tries)
                                      : answer_taken(tenant, wanted, then, tries);
               auto inserted = db::decode_inserted(thing, db::outcome_of(ends, thing_part, outcome));
+              if (!inserted && inserted.failure().code == error_code::conflict)
+                return then(taken(wanted.id)); // not as of a document, which is what it is kept as
               if (!inserted)
                 return then(std::move(inserted.failure()));
               count(tenant, inserted->bytes);

@@ -94,6 +94,13 @@ class DatabaseSessionTest(HttpTest):
         self.assert_problem(self.execute(reading, "INSERT INTO t VALUES (2)"), 403, "forbidden")
         self.assertEqual([[1]], self.rows(reading, "SELECT * FROM t"))
 
+    def test_a_session_that_is_lost_says_why(self):
+        path = self.open()
+        lost = self.assert_problem(self.execute(path, "SET client_encoding = 'LATIN1'"), 410, "session_expired")
+        later = self.assert_problem(self.execute(path, "SELECT 1"), 410, "session_expired")
+        for each in (lost, later):
+            self.assertIn("client_encoding must stay UTF8", each["detail"])
+
     def test_rows_past_the_bounds_come_by_the_cursor(self):
         path = self.open()
         reply = self.assert_status(200, self.execute(path, "SELECT n FROM generate_series(1, 25) AS n", max_rows=10)).json()

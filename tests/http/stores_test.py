@@ -279,6 +279,13 @@ class Variables(StoreTest):
         self.assertEqual(others["detail"], never["detail"])
         self.assert_problem(ada.get(f"{VARIABLES}/unknown/lookup"), 404, "not_found")
 
+    def test_what_is_taken_is_called_by_its_name(self):
+        for path, what in ((CUSTOMERS, "customer"), (VARIABLES, "context variable")):
+            self.ok(self.client.post(path, {"id": "taken", "name": "x"}), 201)
+            for more in ({}, {"tags": ["t"]}):
+                problem = self.assert_problem(self.client.post(path, {"id": "taken", "name": "x", **more}), 409, "conflict")
+                self.assertIn(f"there is a {what} with the id", problem["detail"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=1)
