@@ -17,6 +17,7 @@ constexpr field_rule document_page_query[] = {
 
 constexpr error_code inserting[] = {conflict, payload_too_large, idempotency_mismatch, forbidden};
 constexpr error_code finding[] = {payload_too_large};
+constexpr error_code deleting_one[] = {conflict, payload_too_large};
 constexpr error_code deleting[] = {not_found};
 constexpr error_code opening[] = {store_outdated, migration_required, conflict, payload_too_large};
 constexpr error_code seeing[] = {not_found};
@@ -99,7 +100,7 @@ const operation all[] = {
      .takes = body_kind::shape,
      .body = &shapes::delete_one_document,
      .reply = &shapes::document_deleted,
-     .errors = finding,
+     .errors = deleting_one,
      .traits = {.has_documents = true}},
     {.id = operation_id::list_collections,
      .name = "listCollections",

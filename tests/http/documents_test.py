@@ -284,6 +284,11 @@ class Limits(DocumentTest):
         self.assert_problem(client.post(self.path + "/update-one", {"where": {}, "set": {"z": "y" * 800}}), 413,
                             "payload_too_large")
 
+    def test_what_an_update_or_delete_may_end_with_is_in_its_description(self):
+        paths = self.client.get("/openapi.json").json()["paths"]
+        for name in ("update-one", "delete-one"):
+            self.assertIn("409", paths["/v1/collections/{name}/" + name]["post"]["responses"], name)
+
     def test_quota_of_bytes(self):
         _, key = self.operator.new_tenant_key({"stored_bytes_max": 20_000})
         client = self.new_client(key)
