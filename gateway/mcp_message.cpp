@@ -67,6 +67,12 @@ std::optional<std::string> string_of(std::string_view json) {
   return std::move(read.get_ref<std::string&>());
 }
 
+std::string id_value(std::string_view json) {
+  if (const auto text = string_of(json))
+    return '"' + *text;
+  return json == "-0" ? "0" : std::string(json);
+}
+
 std::variant<message, message_fault> read_message(std::string_view text) {
   if (auto checked = check_json(text, depth_max); !checked)
     return message_fault{

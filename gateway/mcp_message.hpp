@@ -58,6 +58,8 @@ private:
 
 /// A JSON string as the text it means; nothing if it is none.
 std::optional<std::string> string_of(std::string_view json);
+/// What an id is known by: the same for all ways of writing it in JSON.
+std::string id_value(std::string_view json);
 
 enum class message_kind : std::uint8_t { request, notification, response };
 

@@ -58,13 +58,13 @@ std::optional<fault> peer::begin(request& of) {
   if (under_way_.size() >= requests_max)
     return fault{fault_code::internal, "at most " + std::to_string(requests_max) +
                                            " requests of a client may be under way; wait for answers, then call again"};
-  if (!under_way_.emplace(of.id, &of).second)
+  if (!under_way_.emplace(id_value(of.id), &of).second)
     return fault{fault_code::invalid_request, "a request with this id is under way already"};
   return std::nullopt;
 }
 
 void peer::end(const request& of) {
-  const auto found = under_way_.find(of.id);
+  const auto found = under_way_.find(id_value(of.id));
   if (found != under_way_.end() && found->second == &of)
     under_way_.erase(found);
 }
@@ -74,7 +74,7 @@ bool peer::is_waiting() const noexcept {
 }
 
 void peer::cancel(std::string_view id) {
-  if (const auto found = under_way_.find(id); found != under_way_.end())
+  if (const auto found = under_way_.find(id_value(id)); found != under_way_.end())
     found->second->cancel();
 }
 
@@ -99,19 +99,19 @@ task<std::optional<std::string>> peer::ask(outlet& by, std::string_view method, 
   loop_timer wake(context_);
   waiting here{&wake};
   const auto id = "\"colloquy-" + std::to_string(++last_asked_) + "\"";
-  asked_.emplace(id, &here);
+  asked_.emplace(id_value(id), &here);
   by.send(write_call(method, params, id));
   if (!here.is_over) {
     wake.expires_after(ask_limit);
     boost::system::error_code ignored;
     co_await wake.async_wait(asio::redirect_error(use_task, ignored));
   }
-  asked_.erase(id);
+  asked_.erase(id_value(id));
   co_return std::move(here.result);
 }
 
 void peer::take_response(const message& from) {
-  const auto found = asked_.find(from.id);
+  const auto found = asked_.find(id_value(from.id));
   if (found == asked_.end())
     return;
   if (from.top.has("result"))

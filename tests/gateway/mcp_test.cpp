@@ -36,6 +36,13 @@ TEST_CASE("a message is a request, a notification or a response, and its parts a
   CHECK(read(R"({"jsonrpc":"2.0","id":"x","result":{}})").kind == message_kind::response);
 }
 
+TEST_CASE("an id is known by what it means, and not by how it is written") {
+  CHECK(id_value(R"("\u0041")") == id_value(R"("A")"));
+  CHECK(id_value("-0") == id_value("0"));
+  CHECK(id_value("1") != id_value(R"("1")"));
+  CHECK(id_value(R"("A")") != id_value(R"("a")"));
+}
+
 TEST_CASE("what is no message is refused with its code, and with its id where that can be read") {
   CHECK(refused("{").why.code == fault_code::parse_error);
   CHECK(refused(R"({"jsonrpc":"2.0","id":1,"method":"a","method":"b"})").why.code == fault_code::parse_error);

@@ -145,6 +145,18 @@ class Database(StdioCase):
         self.assertEqual([["pg_catalog"]], self.run_sql(client, handle, "SHOW search_path", timeout_s=60)["rows"])
         self.assertNotIn(number, client.answers)
 
+    def test_an_id_is_the_same_however_it_is_written(self):
+        client = self.client()
+        client.initialize()
+        handle = self.open(client)
+        line = {"jsonrpc": "2.0", "id": "?", "method": "tools/call", "params": {"name": "execute_sql", "arguments": {
+            "database_session_id": handle, "sql": "SELECT pg_sleep(600)", "timeout_s": 300}}}
+        client.process.stdin.write(json.dumps(line).replace('"?"', r'"\u0041"').encode() + b"\n")
+        client.notify("notifications/cancelled", {"requestId": "A"})
+        # It waits behind the other one, and its own time would be over long before that one's.
+        self.assertEqual([[1]], self.run_sql(client, handle, "SELECT 1", timeout_s=60)["rows"])
+        self.assertNotIn("A", client.answers)
+
     def test_a_client_that_ends_in_a_transaction_holds_nothing_any_more(self):
         host = self.client()
         host.initialize()  # first: it has the service, which is not what is to end
