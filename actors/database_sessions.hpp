@@ -10,8 +10,9 @@
 //   done again on the next one. Any other is pinned to its backend, and that is closed when it ends: nothing of one
 //   session is left for the next.
 // Notifications: those of channels that a session listens to by a statement of its own come by the listener
-//   (actors/listener.hpp), parked or not; only from backends of the same tenant, told by their numbers. Whose another
-//   process's is, the server is asked; what came from one that is gone by then is missed, and that is told.
+//   (actors/listener.hpp), parked or not; only from read_write backends of the same tenant, told by their numbers.
+//   Whose another process's is, the server is asked; what came from one that is gone by then is missed, and that is
+//   told.
 // Errors: overloaded past the bounds; forbidden where the database gives no roles.
 // Ends a session: its owner; nobody using it for its idle timeout; the end of its life; the loss of its backend. For
 //   `remembered_for` its owner is told which.
@@ -297,7 +298,7 @@ private:
   std::map<db::column_type_key, std::string> type_names_;
   std::map<std::string, std::set<std::string>> channels_; // to sessions
   struct known_pid {
-    std::string tenant;
+    std::string tenant;                // "": of none whose notifications are for anybody
     std::optional<time_point> until{}; // none: while its slot is there
     bool is_gone = false;              // before anybody could be asked whose it was
   };

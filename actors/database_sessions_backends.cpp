@@ -147,7 +147,8 @@ void database_sessions::on_connected(const backend_connected& news) {
     return;
   found->second.pid = news.backend_pid;
   found->second.state = slot_state::checking;
-  pids_[news.backend_pid] = {found->second.key.first, std::nullopt, false};
+  const auto& [tenant, access] = found->second.key;
+  pids_[news.backend_pid] = {access == database_access::read_write ? tenant : std::string(), std::nullopt, false};
   check_role(news.slot);
 }
 

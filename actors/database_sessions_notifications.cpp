@@ -82,7 +82,8 @@ void database_sessions::deliver(session& to, const std::string& channel, const s
   answer_waiters(to);
 }
 
-/// Any role may send to any channel: what another tenant's has sent is not for this one.
+/// Any role may send to any channel: what another tenant's has sent is not for this one, nor is what a role has sent
+/// that only reads, by pg_notify(): NOTIFY is refused to it.
 void database_sessions::hear(heard_notification news) {
   if (heard_.size() < heard_max) {
     heard_.push_back(std::move(news));
@@ -128,7 +129,7 @@ void database_sessions::ask_whose(std::int32_t pid) {
     const auto role = db::decode_backend_role(outcome);
     known_pid found{"", clock().now() + stranger_kept_for, !role};
     for (const auto& [tenant, login] : logins_)
-      if (role && login.logins && (login.logins->read_only.role == *role || login.logins->read_write.role == *role))
+      if (role && login.logins && login.logins->read_write.role == *role)
         found.tenant = tenant;
     pids_.emplace(pid, std::move(found)); // unless it has become one of ours meanwhile
     hear_next();

@@ -61,8 +61,8 @@ const operation all[] = {
      .tag = "Database sessions",
      .summary = "Read notifications",
      .about =
-         "What NOTIFY has sent to channels that the session listens to, from the tenant's own database sessions. Each "
-         "is given once.",
+         "What NOTIFY has sent to channels that the session listens to, from the tenant's own database sessions with "
+         "access read_write. Each is given once.",
      .needs = access::read,
      .path_fields = of_handle,
      .query_fields = notifications_query,

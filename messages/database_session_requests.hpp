@@ -178,7 +178,7 @@ struct database_notification {
   std::string channel;
   std::string payload;
 };
-/// What NOTIFY has sent to the channels that the session listens to: from its own tenant's backends alone.
+/// What NOTIFY has sent to the channels that the session listens to: from its own tenant's read_write backends alone.
 struct database_notifications {
   std::vector<database_notification> notifications{};
   bool missed_some = false; ///< since the last reply: too many came, or nobody listened for a moment

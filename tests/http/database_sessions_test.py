@@ -131,6 +131,15 @@ class DatabaseSessionTest(HttpTest):
                                                      made["id"]))
         self.assert_problem(self.client.post(PATH, {"session_id": "01890a5d-ac96-774b-bcce-b302099a8057"}), 404, "not_found")
 
+    def test_what_a_session_sends_that_only_reads_is_not_delivered(self):
+        listening, reading, writing = self.open(), self.open(), self.open(access="read_write")
+        self.rows(listening, "LISTEN news")
+        self.assert_problem(self.execute(reading, "NOTIFY news, 'x'"), 403, "forbidden")
+        self.rows(reading, "SELECT pg_notify('news', 'of one that reads')")
+        self.rows(writing, "SELECT pg_notify('news', 'of one that writes')")
+        got = self.client.get(listening + "/notifications", query={"wait_s": 20}).json()
+        self.assertEqual(["of one that writes"], [each["payload"] for each in got["notifications"]])
+
     def test_notifications_are_waited_for(self):
         listening, sending = self.open(), self.open(access="read_write")
         self.rows(listening, "LISTEN news")
