@@ -122,6 +122,18 @@ database_sessions::promise<database_session_record> database_sessions::open(cons
                    "idle_timeout_s is " + std::to_string(request.idle_timeout->count()) + "; 1 to 3600 are allowed"});
   if (const auto& login = logins_[tenant.text()]; login.refusal && now < login.refused_until)
     return refuse(*login.refusal);
+  if (const auto* made_before = find_repeated(request)) {
+    const auto& repeat = *made_before->repeat;
+    if (repeat.fingerprint != request.repeat->fingerprint)
+      return refuse({error_code::idempotency_mismatch,
+                     "idempotency key \"" + repeat.key + "\" was used before, with another request"});
+    database_session_record again{made_before->id, made_before->access, expiry_of(*made_before)};
+    if (made_before->is_opening)
+      openings_.push_back({tenant.text(), made_before->id, answer, std::move(again)});
+    else
+      answer.deliver(result<database_session_record>(std::move(again)));
+    return answer;
+  }
   if (sessions_.size() >= options_.sessions_max)
     return refuse({error_code::overloaded,
                    "there are " + std::to_string(sessions_.size()) +
@@ -138,6 +150,7 @@ database_sessions::promise<database_session_record> database_sessions::open(cons
   made.owner = request.owner;
   made.access = request.access;
   made.parking = request.parking;
+  made.repeat = request.repeat;
   made.idle_timeout = request.idle_timeout ? std::chrono::milliseconds(*request.idle_timeout) : options_.idle_timeout;
   made.ends = now + options_.lifetime;
   made.last_use = now;
@@ -155,6 +168,16 @@ database_sessions::promise<database_session_record> database_sessions::open(cons
   openings_.push_back({tenant.text(), id, answer, std::move(record)});
   need_logins(tenant);
   return answer;
+}
+
+const database_sessions::session* database_sessions::find_repeated(const open_database_session& request) const {
+  if (!request.repeat)
+    return nullptr;
+  const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) {
+    const auto& [id, of] = each;
+    return of.owner == request.owner && of.repeat && of.repeat->key == request.repeat->key;
+  });
+  return found == sessions_.end() ? nullptr : &found->second;
 }
 
 result<database_sessions::session*> database_sessions::find(const database_session_owner& owner,

@@ -14,8 +14,9 @@
 //   Whose another process's is, the server is asked; what came from one that is gone by then is missed, and that is
 //   told.
 // Errors: overloaded past the bounds; forbidden where the database gives no roles.
-// Ends a session: its owner; nobody using it for its idle timeout; the end of its life; the loss of its backend. For
-//   `remembered_for` its owner is told which.
+// Repeats: opened again by an idempotency key of the same owner it is the same session, while it lasts.
+// Ends a session: its owner, or who revokes its owner's key; nobody using it for its idle timeout; the end of its life;
+//   the loss of its backend. For `remembered_for` its owner is told which.
 // State it owns: the sessions, what they have done that must be done again, the backends, the logins.
 // Death: every backend ends with it, and so does every session. Who waits is answered.
 #pragma once
@@ -134,6 +135,7 @@ private:
     database_session_owner owner;
     database_access access = database_access::read_only;
     database_parking parking = database_parking::automatic;
+    std::optional<idempotency> repeat{};
     std::chrono::milliseconds idle_timeout{};
     time_point ends{}; // whatever happens
     time_point last_use{};
@@ -205,6 +207,7 @@ private:
   result<database_sessions_closed> close_all(const close_database_sessions_of& request);
   promise<database_schema> describe(const describe_database& request);
   void run_describe(promise<database_schema> answer, const db::database_logins& logins, database_access access);
+  const session* find_repeated(const open_database_session& request) const;
   result<session*> find(const database_session_owner& owner, const std::string& id);
   session* find_alive(const std::string& id);
   void end_session(const std::string& id, const std::string& why, bool by_owner);

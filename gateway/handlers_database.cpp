@@ -62,6 +62,7 @@ task<http_reply> handle_open_database_session(call& of) {
     co_return make_problem(owner.failure(), of.request.id);
   open_database_session wanted;
   wanted.owner = *owner;
+  wanted.repeat = of.repeat();
   wanted.access =
       body.text_or("access", "read_only") == "read_write" ? database_access::read_write : database_access::read_only;
   wanted.parking = body.text_or("parking", "auto") == "never" ? database_parking::never : database_parking::automatic;

@@ -14,7 +14,7 @@ constexpr field_rule notifications_query[] = {
     whole("wait_s", 0, limits::notifications_wait_max.count(), "How long to wait for one if there is none."),
 };
 
-constexpr error_code opening[] = {forbidden, not_found, session_expired, not_owner};
+constexpr error_code opening[] = {forbidden, not_found, session_expired, not_owner, idempotency_mismatch};
 constexpr error_code executing[] = {not_found, session_expired, forbidden, conflict, deadline_exceeded};
 constexpr error_code using_it[] = {not_found, session_expired, forbidden};
 
@@ -28,15 +28,17 @@ const operation all[] = {
      .about =
          "SQL on a connection of the tenant's own login role, which sees the tenant's own schema and views of its "
          "sessions, events and turns, and nothing else. Settings, prepared statements, temporary tables and an open "
-         "transaction last from call to call. It belongs to the key or token that opened it; to any other it is "
-         "not_found. Unused until expires_at it is given back. access read_write needs the scope write. Not for a "
-         "token or key of one user.",
+         "transaction last from call to call. It belongs to the key that opened it, or to the sub of the token "
+         "(to that token alone if it has none); to any other it is not_found. Unused until expires_at it is given "
+         "back. access read_write needs the scope write, also to execute. With an Idempotency-Key the same session is "
+         "answered again while it lasts. Not for a token or key of one user.",
      .needs = access::read,
      .takes = body_kind::maybe,
      .body = &shapes::open_database_session,
      .success = 201,
      .reply = &shapes::database_session,
-     .errors = opening},
+     .errors = opening,
+     .traits = {.is_repeatable = true}},
     {.id = operation_id::execute_sql,
      .name = "executeSql",
      .method = "POST",

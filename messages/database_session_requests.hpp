@@ -14,6 +14,7 @@
 #include "messages/clock.hpp"
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
+#include "messages/session_requests.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -65,13 +66,14 @@ struct database_session_record {
   timestamp expires_at{}; ///< unless it is used before; each use moves it
 };
 
-/// Errors: overloaded (the tenant, or all together, have as many as they may have).
+/// Errors: overloaded (the tenant, or all together, have as many as they may have); idempotency_mismatch.
 struct open_database_session {
   using reply = database_session_record;
   database_session_owner owner;
   database_access access = database_access::read_only;
   std::optional<std::chrono::seconds> idle_timeout{}; ///< none: the setting's
   database_parking parking = database_parking::automatic;
+  std::optional<idempotency> repeat{}; ///< known while the session lasts, and by this process alone
 };
 
 /// A value for $1, $2 and so on. Texts and nulls take the type that the statement gives them; numbers are int4, int8 or

@@ -122,6 +122,22 @@ class DatabaseSessionTest(HttpTest):
         self.assert_problem(stranger.delete(path), 404, "not_found")
         self.assert_problem(stranger.get(path + "/notifications"), 404, "not_found")
 
+    def test_opened_again_by_its_key_it_is_the_same_session(self):
+        keyed = lambda body, key="1", client=None: (client or self.client).post(PATH, body,
+                                                                                headers={"Idempotency-Key": key})
+        body = {"access": "read_write", "idle_timeout_s": 600}
+        both = at_once([lambda: keyed(body, client=self.new_client()) for _ in range(2)])
+        first = self.assert_status(201, both[0]).json()
+        self.assertEqual([first["id"]] * 2, [self.assert_status(201, each).json()["id"] for each in both])
+        again = self.assert_status(201, keyed(body)).json()
+        self.assertEqual((first["id"], "read_write"), (again["id"], again["access"]))
+        self.assert_problem(keyed({"access": "read_only"}), 422, "idempotency_mismatch")
+        others = self.new_client(self.operator.new_key(self.tenant)[0])
+        for other in (keyed(body, key="2"), keyed(body, client=others)):
+            self.assertNotEqual(first["id"], self.assert_status(201, other).json()["id"])
+        self.assert_status(204, self.client.delete(PATH + "/" + first["id"]))
+        self.assertNotEqual(first["id"], self.assert_status(201, keyed(body)).json()["id"])
+
     def test_a_tenant_sees_its_own_conversations(self):
         made = self.new_session(title="Mine")
         self.append("/v1/sessions/" + made["id"])
