@@ -16,16 +16,19 @@ constexpr std::int64_t hazards_max = 5000;
   " AND NOT starts_with(n.nspname, 'pg_') AND has_schema_privilege($1::name, n.oid, 'USAGE')),"                        \
   " r AS (SELECT c.* FROM pg_class AS c WHERE c.relnamespace IN (SELECT oid FROM s)) "
 
+// 'planned': what the planner looks into when it reads the table, and runs whatever calls a function with constants.
 // What an expression calls is read from it as it is stored. Writing it out as SQL would take a lock on its table, and
 // wait on this shared connection for whoever changes that.
 #define COLLOQUY_STORED_EXPRESSIONS                                                                                    \
-  ", e AS (SELECT CASE WHEN a.attgenerated = '' THEN 'default' ELSE 'check' END AS kind, r.relname AS name,"           \
-  " d.adbin::text AS tree FROM r JOIN pg_attrdef AS d ON d.adrelid = r.oid"                                            \
+  ", e AS (SELECT CASE a.attgenerated WHEN '' THEN 'default' WHEN 's' THEN 'generated' ELSE 'planned' END AS kind,"    \
+  " r.relname AS name, d.adbin::text AS tree FROM r JOIN pg_attrdef AS d ON d.adrelid = r.oid"                         \
   " JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"                                           \
-  " UNION ALL SELECT 'check', r.relname, c.conbin::text FROM r JOIN pg_constraint AS c ON c.conrelid = r.oid"          \
+  " UNION ALL SELECT 'planned', r.relname, c.conbin::text FROM r JOIN pg_constraint AS c ON c.conrelid = r.oid"        \
   " WHERE c.conbin IS NOT NULL"                                                                                        \
-  " UNION ALL SELECT 'check', r.relname, concat(i.indexprs::text, i.indpred::text) FROM r"                             \
+  " UNION ALL SELECT 'planned', r.relname, concat(i.indexprs::text, i.indpred::text) FROM r"                           \
   " JOIN pg_index AS i ON i.indrelid = r.oid WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL"                    \
+  " UNION ALL SELECT 'planned', r.relname, x.stxexprs::text FROM r"                                                    \
+  " JOIN pg_statistic_ext AS x ON x.stxrelid = r.oid WHERE x.stxexprs IS NOT NULL"                                     \
   " UNION ALL SELECT 'partition', r.relname, p.partexprs::text FROM r"                                                 \
   " JOIN pg_partitioned_table AS p ON p.partrelid = r.oid WHERE p.partexprs IS NOT NULL"                               \
   " UNION ALL SELECT 'domain', t.typname, concat(t.typdefaultbin::text, c.conbin::text) FROM pg_type AS t"             \
@@ -62,7 +65,11 @@ constexpr statement hazards_statement{
     " UNION ALL SELECT CASE WHEN c.confdeltype = 'd' OR c.confupdtype = 'd' THEN 'sets defaults' ELSE 'cascade' END,"
     " r.relname, '' FROM r JOIN pg_constraint AS c ON c.conrelid = r.oid"
     " WHERE c.contype = 'f' AND (c.confdeltype IN ('c', 'n', 'd') OR c.confupdtype IN ('c', 'n', 'd'))"
-    " UNION ALL SELECT 'heir', r.relname, '' FROM r JOIN pg_inherits AS i ON i.inhrelid = r.oid"
+    " UNION ALL SELECT DISTINCT 'keyed', k.relname, '' FROM r JOIN pg_constraint AS c"
+    " ON r.oid IN (c.conrelid, c.confrelid) JOIN pg_class AS k ON k.oid IN (c.conrelid, c.confrelid)"
+    " WHERE c.contype = 'f'"
+    " UNION ALL SELECT 'heir', r.relname, p.relname FROM r JOIN pg_inherits AS i ON i.inhrelid = r.oid"
+    " JOIN pg_class AS p ON p.oid = i.inhparent"
     ") AS h LIMIT $3",
     hazards_types};
 
@@ -126,6 +133,17 @@ bool has_one_of(const std::set<std::string>& names, const std::set<std::string>&
   return found != names.end();
 }
 
+using name_pairs = std::set<std::pair<std::string, std::string>>;
+
+/// With what is reached from them, over as many steps as it takes.
+void add_reached(std::set<std::string>& names, const name_pairs& steps) {
+  for (bool has_grown = true; has_grown;) {
+    has_grown = false;
+    for (const auto& [from, to] : steps)
+      has_grown = (names.contains(from) && names.insert(to).second) || has_grown;
+  }
+}
+
 } // namespace
 
 unit read_database_hazards(const database_logins& logins, database_access access) {
@@ -139,7 +157,9 @@ database_hazards decode_database_hazards(const unit_outcome& outcome) {
     return hazards;
   }
   const auto& found = outcome.results.back();
-  std::set<std::string> heirs, cascades, reached; // reached: what a change by a key's action runs, too
+  std::set<std::string> heirs, cascades, keyed, reached; // reached: what a change by a key's action runs, too
+  std::set<std::string> partitioned;
+  name_pairs heirs_to_parents, parents_to_heirs;
   if (found.count() > hazards_max)
     hazards.of_all = "the tenant has too many objects of its own to look through";
   for (int at = 0; at < found.count(); ++at) {
@@ -153,8 +173,12 @@ database_hazards decode_database_hazards(const unit_outcome& outcome) {
       hazards.of_all = "there are casts which are not the server's own";
     else if (kind == "sets defaults")
       hazards.of_changes = "a key's action sets defaults";
-    else if (kind == "heir")
-      heirs.insert(std::move(name));
+    else if (kind == "heir") {
+      heirs.insert(name);
+      heirs_to_parents.emplace(name, calls);
+      parents_to_heirs.emplace(calls, std::move(name));
+    } else if (kind == "keyed")
+      keyed.insert(std::move(name));
     else if (kind == "cascade")
       cascades.insert(std::move(name));
     else if (kind == "identity")
@@ -165,19 +189,28 @@ database_hazards decode_database_hazards(const unit_outcome& outcome) {
       continue;
     else if (kind == "domain")
       hazards.of_all = "the default or a check of the domain " + name + " may change the session";
-    else if (kind == "partition")
+    else if (kind == "partition") {
       hazards.of_changes = "what " + name + " is partitioned by may change the session";
-    else {
+      partitioned.insert(std::move(name));
+    } else {
       if (kind != "default")
         reached.insert(name);
+      if (kind == "planned")
+        hazards.if_read.insert(name);
       hazards.if_written.insert(std::move(name));
     }
   }
-  std::string which; // what is written to its parent reaches it without its name
+  // What a table is cut by tells which rows its parts can have, and so is looked into when they are read.
+  add_reached(partitioned, parents_to_heirs);
+  hazards.if_read.merge(partitioned);
+  add_reached(hazards.if_read, heirs_to_parents); // who reads a table reads its heirs
+  std::string which;                              // what is written to its parent reaches it without its name
   if (hazards.of_changes.empty() && has_one_of(heirs, hazards.if_written, which))
     hazards.of_changes = which + " inherits, and its defaults, checks or triggers may change the session";
   if (hazards.of_changes.empty() && has_one_of(cascades, reached, which))
     hazards.of_changes = "a key's action reaches " + which + ", whose checks or triggers may change the session";
+  if (hazards.of_changes.empty() && has_one_of(keyed, hazards.if_read, which)) // who changes one end reads the other
+    hazards.of_changes = "a key is looked up in " + which + ", whose indexes or checks may change the session";
   return hazards;
 }
 
@@ -193,6 +226,8 @@ std::string doubt_about(const sql_effects& effects, const database_hazards& haza
   std::string which;
   if (has_one_of(effects.names, hazards.names, which))
     return "it names " + which + ", which may run anything";
+  if (has_one_of(effects.names, hazards.if_read, which))
+    return "it reads " + which + ", whose indexes, statistics, partitions or checks may change the session";
   if (!effects.writes)
     return {};
   if (!hazards.of_changes.empty())

@@ -24,6 +24,7 @@ struct database_hazards {
   std::string of_all{};               ///< why no statement can be trusted; "" if some can
   std::string of_changes{};           ///< why none that writes can
   std::set<std::string> names{};      ///< of functions, views, types and the like
+  std::set<std::string> if_read{};    ///< of tables with what the planner may run: indexes, statistics, checks
   std::set<std::string> if_written{}; ///< of tables whose defaults, checks or triggers may do anything
 };
 

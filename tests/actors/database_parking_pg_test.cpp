@@ -44,6 +44,9 @@ void must_stay_parked(test_database_sessions& sessions, const std::vector<std::s
   REQUIRE(sessions.close("acme", id));
 }
 
+const std::string planned = "CREATE FUNCTION planned(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+                            " $$ BEGIN PERFORM set_config('my.x', 'kept', false); RETURN $1; END $$";
+
 } // namespace
 
 TEST_CASE("a function called as an attribute pins the session", "[database_parking]") {
@@ -103,6 +106,46 @@ TEST_CASE("what a table is partitioned by can run a function, and pins who write
     CHECK(sessions.pin("acme", id, sql) != "");
     CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
   }
+}
+
+TEST_CASE("what the planner runs to read a table pins who reads it", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, {planned, "CREATE TABLE indexed (a int)", "CREATE INDEX ON indexed ((a + planned(1)))",
+                  "CREATE TABLE partial (a int)", "CREATE INDEX ON partial (a) WHERE a > planned(1)",
+                  "CREATE TABLE counted (a int)", "CREATE STATISTICS s ON (a + planned(1)) FROM counted",
+                  "INSERT INTO counted SELECT generate_series(1, 9)", "ANALYZE counted",
+                  "CREATE TABLE checked (a int CHECK (a > planned(1)))",
+                  "CREATE TABLE parts (a int) PARTITION BY RANGE ((a + planned(1)))",
+                  "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (100)", "CREATE TABLE top (a int)",
+                  "CREATE TABLE middle () INHERITS (top)", "CREATE TABLE leaf () INHERITS (middle)",
+                  "CREATE INDEX ON leaf ((a + planned(1)))", "CREATE TABLE other (a int, name text)"});
+  for (const std::string sql :
+       {"SELECT * FROM indexed", "WITH x AS (TABLE partial) SELECT a FROM x WHERE a > 5", "SELECT * FROM counted",
+        "SELECT * FROM checked WHERE a > 5", "SELECT * FROM parts", "SELECT * FROM part WHERE a > 5",
+        "SELECT * FROM top", "EXPLAIN SELECT * FROM indexed"}) {
+    INFO(sql);
+    const auto id = sessions.open("acme");
+    REQUIRE(sessions.pin("acme", id, "SET constraint_exclusion = on") == "");
+    CHECK(sessions.pin("acme", id, sql) != "");
+    CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
+    REQUIRE(sessions.close("acme", id));
+  }
+  make(sessions, {"CREATE INDEX ON other (lower(name)) WHERE name <> ''",
+                  "ALTER TABLE other ADD CHECK (length(name) < 9)", "CREATE STATISTICS t ON (upper(name)) FROM other"});
+  CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT * FROM other") == "");
+}
+
+TEST_CASE("who changes one end of a key reads the other, and what the planner runs for it pins", "[database_parking]") {
+  test_database_sessions sessions;
+  make(sessions, {"CREATE TABLE parent (a int PRIMARY KEY)", "INSERT INTO parent VALUES (1), (2), (3)",
+                  "CREATE TABLE child (a int REFERENCES parent)"});
+  CHECK(sessions.pin("acme", sessions.open("acme"), "INSERT INTO child VALUES (1)") == "");
+  CHECK(sessions.pin("acme", sessions.open("acme"), "DELETE FROM parent WHERE a = 3") == "");
+  make(sessions, {planned, "CREATE INDEX ON parent ((a + planned(1)))"});
+  const auto id = sessions.open("acme");
+  CHECK(sessions.pin("acme", id, "INSERT INTO child VALUES (2)") != "");
+  CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
+  CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT * FROM child") == "");
 }
 
 TEST_CASE("each of the session's characteristics is set again", "[database_parking]") {
@@ -215,14 +258,16 @@ TEST_CASE("a pinned session hears no more of a channel that it has left", "[data
 
 TEST_CASE("the names of one session's settings are not seen by the next", "[database_parking]") {
   test_database_sessions sessions([](auto& options) { options.backends_max = 1; });
-  make(sessions, {"CREATE VIEW sly AS SELECT set_config('my.trace', 'x', false) AS x"});
+  make(sessions, {"CREATE VIEW sly AS SELECT set_config('my.trace', 'x', false) AS x", planned,
+                  "CREATE TABLE indexed (a int)", "CREATE INDEX ON indexed ((a + planned(1)))"});
   struct use {
     database_parking parking;
     std::vector<std::string> statements;
   };
   for (const use& each : {use{database_parking::automatic, {"BEGIN", "SET LOCAL my.trace = 'x'", "COMMIT"}},
                           {database_parking::never, {"SELECT * FROM sly"}},
-                          {database_parking::automatic, {"SELECT * FROM sly"}}}) {
+                          {database_parking::automatic, {"SELECT * FROM sly"}},
+                          {database_parking::automatic, {"SELECT * FROM indexed"}}}) {
     INFO(each.statements.back());
     const auto id = sessions.open("acme", database_access::read_write, each.parking);
     for (const auto& sql : each.statements)
@@ -230,6 +275,7 @@ TEST_CASE("the names of one session's settings are not seen by the next", "[data
     REQUIRE(sessions.close("acme", id));
     const auto next = sessions.open("acme");
     CHECK(sessions.value("acme", next, "SELECT current_setting('my.trace', true)") == "null");
+    CHECK(sessions.value("acme", next, "SELECT current_setting('my.x', true)") == "null");
     REQUIRE(sessions.close("acme", next));
   }
 }
