@@ -252,9 +252,13 @@ void database_sessions::look_at_hazards(session& of, const std::shared_ptr<sql_t
                        of.current->request.cursor.empty() && !effects.touches_nothing &&
                        (effects.kind == db::sql_kind::query || effects.kind == db::sql_kind::change ||
                         effects.kind == db::sql_kind::prepare || effects.kind == db::sql_kind::execute);
-  auto login = logins_.find(of.owner.tenant.text());
-  if (!matters || login == logins_.end() || !login->second.logins)
+  if (!matters)
     return look_at_types(of, told);
+  auto login = logins_.find(of.owner.tenant.text());
+  if (login == logins_.end() || !login->second.logins) { // they are being made anew
+    of.pin = "what the tenant's own objects do could not be looked up";
+    return look_at_types(of, told);
+  }
   run_unit unit{db::read_database_hazards(*login->second.logins, of.access)};
   unit.purpose = "database hazards";
   unit.deadline = clock().now() + lookup_max;

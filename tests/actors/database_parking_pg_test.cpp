@@ -2,6 +2,7 @@
 #include "tests/actors/database_sessions_fixture.hpp"
 #include "tests/support/eventually.hpp"
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -146,6 +147,24 @@ TEST_CASE("who changes one end of a key reads the other, and what the planner ru
   CHECK(sessions.pin("acme", id, "INSERT INTO child VALUES (2)") != "");
   CHECK(sessions.value("acme", id, "SELECT current_setting('my.x', true)") == "kept");
   CHECK(sessions.pin("acme", sessions.open("acme"), "SELECT * FROM child") == "");
+}
+
+TEST_CASE("whose tenant's objects cannot be looked up is pinned", "[database_parking]") {
+  std::atomic<int> times = 0;
+  test_database_sessions sessions([&](auto& options) {
+    options.park_after = 1h;
+    options.make_logins = [&, place = options.place](const tenant_id& tenant) -> result<db::database_logins> {
+      if (++times > 1)
+        return error{error_code::database_unavailable, "not again"};
+      return db::ensure_database_logins(place, tenant);
+    };
+  });
+  const auto id = sessions.open("acme"), other = sessions.open("acme");
+  REQUIRE(sessions.pin("acme", id, "SELECT now()") == "");
+  for (const auto& row : sessions.database().exec("SELECT role_name FROM database_roles"))
+    sessions.database().exec("ALTER ROLE " + row.front() + " PASSWORD 'another'");
+  REQUIRE(sessions.value("acme", other, "SELECT 1").starts_with("database_unavailable"));
+  CHECK(sessions.pin("acme", id, "SELECT now()") != "");
 }
 
 TEST_CASE("each of the session's characteristics is set again", "[database_parking]") {
