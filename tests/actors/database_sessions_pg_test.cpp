@@ -355,6 +355,7 @@ TEST_CASE("a backend that is killed ends what was pinned to it, and costs a park
   const auto pinned = sessions.open("acme"), free = sessions.open("acme");
   must_run(sessions, pinned, "BEGIN");
   must_run(sessions, free, "SET my.x = 'kept'");
+  CHECK(eventually([&] { return sessions.figures().parked == 1; }));
   sessions.database().exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ~ '^cq[rw]_'");
   CHECK(eventually([&] { return sessions.backends() == "0"; }));
   CHECK(eventually([&] { return !sessions.run("acme", pinned, "SELECT 1").has_value(); }));
