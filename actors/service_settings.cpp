@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 // there is as much time again.
 constexpr auto beyond_statement_timeout = 5s;
 
-// From so many writes on a batch keeps the server busy before its commit, so that another one beside it gains something;
-// and of a slow disk's commit no more than this is waited (docs/decisions/0012).
+// From so many writes on a batch keeps the server busy before its commit, so that another one beside it gains
+// something; and of a slow disk's commit no more than this is waited (docs/decisions/0012).
 constexpr std::size_t side_by_side_writes_min = 16;
 constexpr auto gathering_max = 2ms;
 

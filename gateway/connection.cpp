@@ -74,7 +74,8 @@ public:
   connection(Stream stream, connections& of)
     : stream_(std::move(stream))
     , of_(of)
-    , watch_(of.at.context()) {
+    , watch_(of.at.context())
+    , local_port_(port_of(lowest())) {
     of_.all.insert(this);
     of_.at.metrics().connections = of_.all.size();
   }
@@ -140,9 +141,10 @@ private:
   auto& lowest() { return beast::get_lowest_layer(stream_); }
   const config::settings& settings() const { return of_.at.settings(); }
 
-  std::uint16_t local_port() {
+  template <class Socket>
+  static std::uint16_t port_of(const Socket& socket) {
     boost::system::error_code ignored;
-    const auto here = lowest().local_endpoint(ignored);
+    const auto here = socket.local_endpoint(ignored);
     if constexpr (requires { here.port(); })
       return here.port();
     else
@@ -168,7 +170,7 @@ private:
         co_await answer(make_problem(*why, request_.id = uuid_to_string(new_uuid_v7())), nullptr, began);
       co_return false;
     }
-    request_.local_port = local_port();
+    request_.local_port = local_port_;
     facts_.is_old = reading.get().version() < 11;
     closes_ = closes_ || !reading.get().keep_alive();
     if (auto wrong = read_head(reading.get(), request_)) {
@@ -340,7 +342,8 @@ private:
     const auto head = reply_head(request_, reply, facts_);
     const std::array<asio::const_buffer, 2> bytes{asio::buffer(head),
                                                   has_no_body ? asio::const_buffer() : asio::buffer(reply.body)};
-    const bool was_gone = is_gone(); // asked before: who has read the reply may have closed by the time it is written
+    // Asked before: who has read the reply may have closed by the time it is written.
+    const bool was_gone = reply.on_undelivered && is_gone();
     expire_after(settings().http_write_timeout);
     const auto [problem, count] = co_await asio::async_write(stream_, bytes, use);
     expire_never();
@@ -397,6 +400,7 @@ private:
   call* watched_ = nullptr;
   bool is_watched_ = false;
   loop_timer watch_;
+  const std::uint16_t local_port_;
   clock::time_point deadline_ = clock::time_point::max();
   bool is_idle_ = false;
   bool closes_ = false;
