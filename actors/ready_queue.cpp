@@ -7,7 +7,8 @@ void ready_queue::push(caf::resumable* job, bool is_from_worker) {
   {
     const std::lock_guard guard(lock_);
     jobs_.push_back(job);
-    wakes = asleep_ > woken_ && (!is_from_worker || jobs_.size() > awake());
+    const bool is_left = is_from_worker && awake() > 0 && jobs_.size() <= awake() + 1;
+    wakes = asleep_ > woken_ && !is_left;
     if (wakes)
       ++woken_;
   }

@@ -3,8 +3,8 @@
 // CAF's "sharing" wakes a sleeping worker for every message that makes an actor ready, and does so while it holds the
 // queue's lock, on which the woken one then has to wait once more. A message that a worker sends comes at the end of
 // what it does, most often: it is back at the queue before another one is awake. So what a worker itself makes ready
-// wakes nobody unless there is more of it than those who are awake can take at once; what comes from elsewhere
-// (sockets, the edge, the clock) wakes a worker as before. Figures: docs/decisions/0018.
+// wakes nobody unless there is more of it than those who are awake can take at once, and one more; what comes from
+// elsewhere (sockets, the edge, the clock) wakes a worker as before. Figures: docs/decisions/0018.
 //
 // What it asks for: an actor that sends must not go on for long afterwards, or what it sent waits so long although
 // another worker sleeps. Nothing of ours does. A host chooses the scheduler of its own system itself, and may take

@@ -39,7 +39,7 @@ struct two_workers {
   } config;
   caf::actor_system system{config};
   ready_queue queue{&system.scheduler()};
-  job first, second;
+  job first, second, third;
 
   std::future<caf::resumable*> sleeper() {
     auto found = std::async(std::launch::async, [this] { return queue.pop(); });
@@ -49,15 +49,17 @@ struct two_workers {
   }
 };
 
-TEST_CASE("what a worker makes ready is left to that worker, and what is more than it can take wakes another one") {
+TEST_CASE("two things that a worker makes ready are left to that worker, and a third wakes another one") {
   two_workers has;
   auto sleeper = has.sleeper();
   has.queue.push(&has.first, true);
-  CHECK(has.queue.woken() == 0);
   has.queue.push(&has.second, true);
+  CHECK(has.queue.woken() == 0);
+  has.queue.push(&has.third, true);
   REQUIRE(sleeper.wait_for(wait_max) == std::future_status::ready);
   CHECK(sleeper.get() == &has.first);
   CHECK(has.queue.take() == &has.second);
+  CHECK(has.queue.take() == &has.third);
   CHECK(has.queue.take() == nullptr);
 }
 
