@@ -14,7 +14,8 @@
 //       answered once nobody finds it any more, however many documents it had: those are then erased in steps, one
 //       after the other. One in a table of its own is deleted step by step and then answered, within `deleting_timeout`
 // What it does: counts the bytes that are stored and taken away in the tenants' meter; every `erasing_interval` goes on
-//   with erasing what somebody has begun and nobody finished.
+//   with erasing what somebody has begun and nobody finished; once a second ends units that the pool has not answered
+//   `pool_answer_margin` behind their deadline, for which CAF's own timeouts would wake its clock each time.
 // Errors: overloaded past `under_way_max` requests or `bytes_under_way_max` of what they would write.
 // Ordering: none between requests.
 // State it owns: requests under way, which stores are being opened, and what is to be erased. The rows in

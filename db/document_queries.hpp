@@ -41,8 +41,8 @@ result<written<documents_inserted>> decode_inserted(const insert_documents& want
 /// limits::page_bytes_max bytes, but has one document at least.
 result<unit> find_unit(const document_tables& tables, const find_documents& wanted);
 result<document_page> decode_page(const find_documents& wanted, const unit_outcome& outcome);
-/// The same of a first page that an index finds and that is most often all there is: a third of the time, as nothing is
-/// counted. None for any other page: find_unit.
+/// The same of a first page that an index finds and that is most often all there is: quicker, as nothing is counted.
+/// None for any other page: find_unit.
 std::optional<unit> find_few_unit(const document_tables& tables, const find_documents& wanted);
 /// None if there is more than a page holds, or as many bytes: find_unit shows and counts it.
 result<std::optional<document_page>> decode_few(const unit_outcome& outcome);
